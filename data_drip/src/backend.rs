@@ -1,0 +1,138 @@
+//! What the engine asks of a database driver. Implemented once per database, in `store/`.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::time::Instant;
+
+use sqlx::{Database, Pool, Transaction};
+
+use crate::backfill::BoxFuture;
+use crate::error::Error;
+use crate::key::{Key, KeyPart};
+use crate::scope::TableName;
+
+/// A statement with its bound values, ready for any driver.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct Statement {
+    pub(crate) sql: Cow<'static, str>,
+    pub(crate) values: Vec<sea_query::Value>,
+}
+
+impl Statement {
+    /// Static SQL, one of the files in `store/sql/`.
+    pub(crate) fn of(sql: &'static str) -> Self {
+        Self { sql: Cow::Borrowed(sql), values: Vec::new() }
+    }
+
+    pub(crate) fn bind(mut self, value: impl Into<sea_query::Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+}
+
+/// The table behind a scope, as the catalogue describes it, with the key that orders the walk.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[doc(hidden)]
+pub struct KeySpec {
+    /// Schema, where one was named.
+    pub(crate) schema: Option<String>,
+    /// The table, unquoted.
+    pub(crate) table: String,
+    /// Key columns in order.
+    pub(crate) columns: Vec<String>,
+}
+
+/// A database that backfills run on: SQLite now, one file each for the next ones.
+///
+/// Sealed: the engine relies on promises (transactions, fencing, row locks) that only a tested driver can make.
+#[expect(private_bounds, reason = "sealed")]
+pub trait Backend: Database + Sealed {
+    /// The name in messages.
+    #[doc(hidden)]
+    const LABEL: &'static str;
+    /// The most slots that make sense in one process; `None` for any number.
+    #[doc(hidden)]
+    const MAX_SLOTS: Option<usize>;
+    /// The engine's own statements.
+    #[doc(hidden)]
+    const SQL: &'static crate::store::Sql;
+    /// Control over one connection: guard, interruption, deadline.
+    #[doc(hidden)]
+    type Session: Session;
+
+    /// Takes control of a connection.
+    #[doc(hidden)]
+    fn attach(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<Self::Session>>;
+    /// Gives it back as it was.
+    #[doc(hidden)]
+    fn detach(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
+    /// Begins a transaction that may write, at the isolation the engine's promises need.
+    #[doc(hidden)]
+    fn begin(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<Transaction<'_, Self>>>;
+    /// Puts the guard around user code: from here on, an end of the transaction is noticed.
+    #[doc(hidden)]
+    fn guard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;
+    /// Takes the guard away; `false` when the transaction is not the one that was guarded.
+    #[doc(hidden)]
+    fn unguard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<bool>>;
+
+    /// Runs a statement and returns its rows.
+    #[doc(hidden)]
+    fn fetch(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<Self::Row>>>;
+    /// Runs a statement and returns the rows it affected.
+    #[doc(hidden)]
+    fn execute(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>>;
+    /// The whole number in column `index`.
+    #[doc(hidden)]
+    fn int(row: &Self::Row, index: usize) -> sqlx::Result<Option<i64>>;
+    /// The text in column `index`.
+    #[doc(hidden)]
+    fn text(row: &Self::Row, index: usize) -> sqlx::Result<Option<String>>;
+
+    /// Writes a statement in the dialect.
+    #[doc(hidden)]
+    fn build(statement: &impl sea_query::QueryStatementWriter) -> Statement;
+    /// The expression that renders a key column as `tag:text`.
+    #[doc(hidden)]
+    fn key_text(column: &str) -> sea_query::Expr;
+    /// The value to compare a key column with.
+    #[doc(hidden)]
+    fn key_value(part: &KeyPart) -> Result<sea_query::Expr, Error>;
+    /// `key > after`, in the form that the dialect answers from the index.
+    #[doc(hidden)]
+    fn key_after(columns: &[String], after: &Key) -> Result<sea_query::Expr, Error>;
+    /// `key <= upto`, likewise.
+    #[doc(hidden)]
+    fn key_upto(columns: &[String], upto: &Key) -> Result<sea_query::Expr, Error>;
+
+    /// Looks the table up, finds its key or checks the one named, and refuses what cannot be walked safely.
+    #[doc(hidden)]
+    fn describe<'c>(
+        conn: &'c mut Self::Connection,
+        table: &'c TableName,
+        key: Option<&'c [String]>,
+    ) -> BoxFuture<'c, Result<KeySpec, Error>>;
+    /// Brings the engine's own tables up to date, or checks that they are.
+    #[doc(hidden)]
+    fn migrate(pool: &Pool<Self>, apply: bool) -> BoxFuture<'_, Result<(), Error>>;
+    /// Whether the database lives only as long as its connection.
+    #[doc(hidden)]
+    fn is_in_memory(pool: &Pool<Self>) -> BoxFuture<'_, sqlx::Result<bool>>;
+    /// Whether this error, by itself, says that trying again can help.
+    #[doc(hidden)]
+    fn is_transient(error: &(dyn StdError + 'static)) -> bool;
+}
+
+pub(crate) trait Sealed {}
+
+/// Control over one connection.
+#[doc(hidden)]
+pub trait Session: Clone + Send + Sync + 'static {
+    /// Ends the running statement and every later one, until [`resume`](Session::resume).
+    fn interrupt(&self);
+    /// Lets statements run again.
+    fn resume(&self);
+    /// Statements still running at this instant are ended; `None` lifts it.
+    fn deadline(&self, at: Option<Instant>);
+}

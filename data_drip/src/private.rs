@@ -1,0 +1,3 @@
+//! What generated code may touch. Not part of the public interface.
+
+pub use linkme;

@@ -1,0 +1,214 @@
+//! Runs and batches as the rest of the crate, the hooks and the dashboard see them: plain values, no I/O.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::key::KeyRange;
+use crate::options::Values;
+use crate::status::{BatchStatus, RunStatus};
+
+macro_rules! ids {
+    ($($(#[$meta:meta])* $name:ident),*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = std::num::ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// Names a run.
+    RunId,
+    /// Names a batch, over all runs.
+    BatchId
+}
+
+/// A person who starts, stops or watches runs: id and name as the host knows them, copied into the run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Backfiller {
+    /// The host's identifier, as text.
+    pub id: String,
+    /// What the dashboard shows.
+    pub name: String,
+}
+
+impl Backfiller {
+    /// A person with the host's `id` and a `name` to show.
+    pub fn new(id: impl ToString, name: impl Into<String>) -> Self {
+        Self { id: id.to_string(), name: name.into() }
+    }
+}
+
+/// How many elements a run will process, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    /// Elements.
+    pub count: u64,
+    /// Whether it was counted; otherwise it is an estimate and has to be shown as one.
+    pub exact: bool,
+}
+
+/// What has happened to a run's batches and elements so far, summed over committed batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Elements processed by completed batches.
+    pub processed: u64,
+    /// Batches planned so far.
+    pub batches: u64,
+    /// Batches waiting for a worker.
+    pub pending: u64,
+    /// Batches in a worker's hands.
+    pub running: u64,
+    /// Batches committed.
+    pub completed: u64,
+    /// Batches given up.
+    pub failed: u64,
+    /// Batches not started because the run stopped.
+    pub stopped: u64,
+}
+
+/// One run of a backfill: what was asked for, by whom, and how far it is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The backfill's name.
+    pub backfill: String,
+    /// The options, canonical.
+    pub options: Values,
+    /// Elements per batch, at most.
+    pub batch_size: u64,
+    /// Pause of a slot after each batch.
+    pub sleep: Duration,
+    /// Never process more elements than this.
+    pub limit: Option<u64>,
+    /// Only workers of this queue take it.
+    pub queue: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Who started it.
+    pub backfiller: Option<Backfiller>,
+    /// Why planning failed, or why the run was refused.
+    pub error: Option<String>,
+    /// Not before this time.
+    pub start_at: Option<DateTime<Utc>>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When a worker first took it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it was settled.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Whether every batch is planned.
+    pub planned: bool,
+    /// Elements in all; `None` before the first count.
+    pub total: Option<Total>,
+    /// What has happened so far.
+    pub counts: Counts,
+    /// Elements per second over the last minute; `None` when nothing was committed in it.
+    pub throughput: Option<f64>,
+    /// The database's clock when this was read.
+    pub read_at: DateTime<Utc>,
+}
+
+/// One batch of a run: a range of keys and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RunBatch {
+    /// Its number, over all runs.
+    pub id: BatchId,
+    /// The run it belongs to.
+    pub run_id: RunId,
+    /// Its place in the run, from 1.
+    pub position: u64,
+    /// The keys it covers.
+    pub range: KeyRange,
+    /// Elements that planning saw in the range.
+    pub planned_size: u64,
+    /// Elements processed; `None` until it is completed.
+    pub processed: Option<u64>,
+    /// Where it stands.
+    pub status: BatchStatus,
+    /// Attempts that ended with an error of user code.
+    pub attempts: u32,
+    /// Times that the worker which held it died.
+    pub losses: u32,
+    /// The worker that holds or last held it.
+    pub worker: Option<String>,
+    /// The last error, with its chain of causes.
+    pub error: Option<String>,
+    /// Not before this time.
+    pub due_at: DateTime<Utc>,
+    /// When the last attempt began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it was committed or given up.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// How far a run is, ready to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Progress {
+    /// Elements processed.
+    pub processed: u64,
+    /// Elements in all, as far as known.
+    pub total: Option<Total>,
+    /// `0.0 ..= 100.0`; `None` without a total. An estimate never shows 100 before the run is completed.
+    pub percent: Option<f64>,
+    /// Elements per second over the last minute.
+    pub throughput: Option<f64>,
+    /// Time left at that rate; `None` when there is no rate, no total, or nothing left.
+    pub remaining: Option<Duration>,
+    /// Since the first worker took it, until it was settled.
+    pub elapsed: Option<Duration>,
+}
+
+impl Run {
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let processed = self.counts.processed;
+        let percent = self.total.and_then(|total| percent(processed, total, self.status));
+        let left = self.total.map(|total| total.count.saturating_sub(processed));
+        let active = matches!(self.status, RunStatus::Running | RunStatus::Enqueued);
+        let remaining = match (left, self.throughput) {
+            (Some(left), Some(rate)) if active && left > 0 && rate > 0.0 =>
+            {
+                #[expect(clippy::cast_precision_loss, reason = "a duration to be shown")]
+                Duration::try_from_secs_f64(left as f64 / rate).ok()
+            }
+            _ => None,
+        };
+        let elapsed = self.started_at.and_then(|from| (self.finished_at.unwrap_or(self.read_at) - from).to_std().ok());
+        let throughput = if active { self.throughput } else { None };
+        Progress { processed, total: self.total, percent, throughput, remaining, elapsed }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a percentage to be shown")]
+fn percent(processed: u64, total: Total, status: RunStatus) -> Option<f64> {
+    if status == RunStatus::Completed {
+        return Some(100.0);
+    }
+    if total.count == 0 {
+        return None;
+    }
+    let percent = processed as f64 / total.count as f64 * 100.0;
+    Some(percent.min(if total.exact { 100.0 } else { 99.0 }))
+}

@@ -1,0 +1,5 @@
+//! The engine's tables.
+
+/// The engine's own statements, by verb and noun; one set per dialect.
+#[doc(hidden)]
+pub struct Sql {}
