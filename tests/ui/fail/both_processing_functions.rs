@@ -1,0 +1,29 @@
+//! Both processing functions.
+
+use data_drip::sqlite::prelude::*;
+
+#[derive(sqlx::FromRow)]
+struct Person {
+    id: i64,
+}
+
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+
+    async fn process_element(&self, row: Person, conn: &mut Connection) {
+        let _ = (row.id, conn);
+    }
+}
+
+fn main() {}

@@ -1,0 +1,25 @@
+//! A transaction where the connection is given.
+
+use data_drip::sqlite::prelude::*;
+
+#[derive(sqlx::FromRow)]
+struct Person {
+    id: i64,
+}
+
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_element(&self, row: Person, conn: &mut sqlx::SqliteTransaction<'_>) {
+        let _ = (row.id, conn);
+    }
+}
+
+fn main() {}

@@ -1,0 +1,25 @@
+//! A missing argument.
+
+use data_drip::sqlite::prelude::*;
+
+#[derive(sqlx::FromRow)]
+struct Person {
+    id: i64,
+}
+
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_element(&self, row: Person) {
+        let _ = row.id;
+    }
+}
+
+fn main() {}
