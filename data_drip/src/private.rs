@@ -67,7 +67,18 @@ pub fn values<const N: usize>(pairs: [(&str, Value); N]) -> Values {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The value of an option, whichever type of text its default is written as.
-pub fn text(value: impl Into<String>) -> String {
-    value.into()
+/// What the default of a text option may be written as.
+#[diagnostic::on_unimplemented(
+    message = "the default of a `String` option must be text, and `{Self}` is none",
+    label = "not text"
+)]
+pub trait Text {
+    fn into_text(self) -> String;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<String>> Text for T {
+    fn into_text(self) -> String {
+        self.into()
+    }
 }

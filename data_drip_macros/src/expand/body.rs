@@ -14,6 +14,9 @@ pub(crate) fn body(model: &Body) -> TokenStream {
     let self_ty = relocate(&model.self_ty);
     let returned = relocate(&model.scope);
     let is_scope = quote_spanned!(located(model.scope.span())=> <#returned as #krate::__private::IsScope>);
+    // Stated as bounds, a missing struct half or a scope that is none is one error; left to be found out, it is one for
+    // each function that needs it.
+    let scope_bound = quote_spanned!(located(model.scope.span())=> #krate::__private::IsScope);
     let mode = match model.process {
         Process::Batch(_) => quote!(Batch),
         Process::Element(_) => quote!(Element),
@@ -25,7 +28,11 @@ pub(crate) fn body(model: &Body) -> TokenStream {
     quote! {
         #(#cfgs)*
         #[automatically_derived]
-        impl #krate::__private::Backfill for #self_ty {
+        impl #krate::__private::Backfill for #self_ty
+        where
+            #self_ty: #krate::__private::Options,
+            #returned: #scope_bound,
+        {
             type Database = #is_scope::Database;
             const MODE: #krate::__private::Mode = #krate::__private::Mode::#mode;
 
@@ -89,12 +96,12 @@ fn process(krate: &Path, process: &Process) -> TokenStream {
 
 fn elements(krate: &Path, function: &Function) -> TokenStream {
     let row = relocate(&function.fixed[0]);
-    let rows = quote_spanned!(located(function.fixed[0].span())=> elements::<#row>);
+    let rows = quote_spanned!(located(function.fixed[0].span())=> batch.elements::<#row>().await?);
     let conn = argument_trait(krate, &function.fixed[1], &quote!(ConnectionArgument<'_, Self::Database>));
     let called = call(krate, function, &[quote!(element.row), quote!(#conn::from_connection(batch.conn()))]);
     let outcome = outcome(krate, function, &called);
     quote! {
-        for element in batch.#rows().await? {
+        for element in #rows {
             let outcome = #outcome;
             if let #krate::__private::Result::Err(failure) = outcome {
                 return #krate::__private::Result::Err(#krate::__private::row_failed(failure, &element.key));

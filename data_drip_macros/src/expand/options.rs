@@ -83,16 +83,17 @@ fn field(krate: &Path, field: &Field) -> TokenStream {
     let ty = option_value(krate, field);
     let help = Some(&field.help).filter(|help| !help.is_empty()).map(|help| quote!(.help(#help)));
     let label = field.label.as_ref().map(|label| quote!(.label(#label)));
-    let default = field.default.as_ref().map(|it| call("default", &value(krate, it)));
-    let min = field.min.as_ref().map(|it| call("min", &value(krate, it)));
-    let max = field.max.as_ref().map(|it| call("max", &value(krate, it)));
+    let default = field.default.as_ref().map(|it| call(krate, "default", it));
+    let min = field.min.as_ref().map(|it| call(krate, "min", it));
+    let max = field.max.as_ref().map(|it| call(krate, "max", it));
     let choices = field.choices.as_ref().map(|_| quote!(.with_choices()));
     let masked = field.masked.then(|| quote!(.masked()));
     quote!(#ty::field(#name) #label #help #default #min #max #choices #masked)
 }
 
-fn call(method: &str, argument: &TokenStream) -> TokenStream {
-    let method = format_ident!("{method}");
+fn call(krate: &Path, method: &str, argument: &Value) -> TokenStream {
+    let method = Ident::new(method, located(argument.expr.span()));
+    let argument = value(krate, argument);
     quote!(.#method(#argument))
 }
 
@@ -100,7 +101,7 @@ fn call(method: &str, argument: &TokenStream) -> TokenStream {
 fn value(krate: &Path, value: &Value) -> TokenStream {
     let Value { expr, ty, is_text } = value;
     if *is_text {
-        return quote_spanned!(located(expr.span())=> #krate::__private::text(#expr));
+        return quote_spanned!(located(expr.span())=> #krate::__private::Text::into_text(#expr));
     }
     quote!({ let value: #ty = #expr; value })
 }
@@ -141,7 +142,8 @@ fn choices(krate: &Path, fields: &[Field]) -> TokenStream {
         .iter()
         .filter_map(|field| {
             let (name, path) = (&field.name, field.choices.as_ref()?);
-            let called = quote_spanned!(located(path.span())=> #path(conn).await);
+            let moved = relocate(path);
+            let called = quote_spanned!(located(path.span())=> #moved(conn).await);
             let into = quote_spanned!(located(path.span())=> #krate::__private::IntoChoices::into_choices);
             Some(quote! {
                 #name => #krate::__private::Box::pin(async move { #into(#called).map(#krate::__private::Option::Some) }),

@@ -2,12 +2,6 @@
 
 use data_drip::sqlite::prelude::*;
 
-#[derive(sqlx::FromRow)]
-struct Person {
-    id: i64,
-}
-
-
 #[backfill]
 struct Fix;
 
@@ -21,8 +15,8 @@ impl Fix {
         let _ = batch;
     }
 
-    async fn process_element(&self, row: Person, conn: &mut Connection) {
-        let _ = (row.id, conn);
+    async fn process_element(&self, row: (i64,), conn: &mut Connection) {
+        let _ = (row.0, conn);
     }
 }
 

@@ -2,12 +2,6 @@
 
 use data_drip::sqlite::prelude::*;
 
-#[derive(sqlx::FromRow)]
-struct Person {
-    id: i64,
-}
-
-
 #[backfill]
 struct Fix;
 
@@ -17,8 +11,8 @@ impl Fix {
         Scope::table("people")
     }
 
-    async fn process_element(&self, row: Person, conn: &mut Connection) -> sqlx::Result<()> {
-        let shared = std::rc::Rc::new(row.id);
+    async fn process_element(&self, row: (i64,), conn: &mut Connection) -> sqlx::Result<()> {
+        let shared = std::rc::Rc::new(row.0);
         sqlx::query("UPDATE people SET seen = 1").execute(conn).await?;
         drop(shared);
         Ok(())

@@ -15,7 +15,7 @@ impl Fix {
         let _ = batch;
     }
 
-    async fn before_lunch(&self) {}
+    async fn before_everything(&self) {}
 }
 
 fn main() {}

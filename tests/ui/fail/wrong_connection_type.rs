@@ -2,12 +2,6 @@
 
 use data_drip::sqlite::prelude::*;
 
-#[derive(sqlx::FromRow)]
-struct Person {
-    id: i64,
-}
-
-
 #[backfill]
 struct Fix;
 
@@ -17,8 +11,8 @@ impl Fix {
         Scope::table("people")
     }
 
-    async fn process_element(&self, row: Person, conn: &mut String) {
-        let _ = (row.id, conn);
+    async fn process_element(&self, row: (i64,), conn: &mut String) {
+        let _ = (row.0, conn);
     }
 }
 

@@ -80,11 +80,6 @@ pub struct Everything {
     option_0: Option<i64>,
 }
 
-#[derive(sqlx::FromRow)]
-pub struct Person {
-    pub id: i64,
-}
-
 #[backfill(crate = ::data_drip)]
 impl Everything {
     const TABLE: &'static str = "people";
@@ -95,7 +90,7 @@ impl Everything {
 
     async fn process_element(
         &self,
-        Person { id }: Person,
+        (id,): (i64,),
         conn: &mut Connection,
         config: State<Config>,
         run: &Run,
