@@ -13,7 +13,7 @@ pub use serde_json::Value;
 
 pub use crate::backfill::{
     Backfill, BatchArgument, BoxFuture, ConnectionArgument, ConnectionOf, Context, ContextArgument, Hook, IntoChoices,
-    IntoOutcome, IsScope, Mode, RunArgument, RunBatchArgument, StateType,
+    IntoOutcome, IsScope, Mode, RowArgument, RunArgument, RunBatchArgument, StateType,
 };
 pub use crate::batch::Batch;
 pub use crate::error::{Failure, Result as Outcome};
@@ -21,6 +21,9 @@ pub use crate::options::{Choice, Field, Input, Kind, OptionEnum, OptionValue, Op
 pub use crate::registry::{DATA_DRIP_BACKFILLS_V0_1 as BACKFILLS, Entry, assert_backfills};
 pub use crate::run::{Run, RunBatch};
 pub use crate::scope::Scope;
+
+/// What plain sqlx takes.
+pub type Connection<DB> = <DB as sqlx::Database>::Connection;
 
 /// The database of a backfill whose `scope` says none, so that one mistake is one error.
 #[cfg(feature = "sqlite")]

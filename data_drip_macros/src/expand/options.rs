@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Ident, Path};
 
-use super::span::{located, relocate};
+use super::span::{located, private, relocate};
 use crate::model::{Field, Options, Settings, Value};
 
 pub(crate) fn options(model: &Options) -> TokenStream {
@@ -75,7 +75,8 @@ fn settings(krate: &Path, settings: &Settings) -> TokenStream {
 /// All calls on an option's type have one form, so that rustc reports a wrong type once.
 fn option_value(krate: &Path, field: &Field) -> TokenStream {
     let ty = relocate(&field.ty);
-    quote_spanned!(located(field.ty.span())=> <#ty as #krate::__private::OptionValue>)
+    let private = private(krate, field.ty.span());
+    quote_spanned!(located(field.ty.span())=> <#ty as #private::OptionValue>)
 }
 
 fn field(krate: &Path, field: &Field) -> TokenStream {
@@ -100,10 +101,11 @@ fn call(krate: &Path, method: &str, argument: &Value) -> TokenStream {
 /// An expression with its type said, so that rustc's "expected `i64`" stands on it.
 fn value(krate: &Path, value: &Value) -> TokenStream {
     let Value { expr, ty, is_text } = value;
+    let private = private(krate, expr.span());
     if *is_text {
-        return quote_spanned!(located(expr.span())=> #krate::__private::Text::into_text(#expr));
+        return quote_spanned!(located(expr.span())=> #private::Text::into_text(#expr));
     }
-    quote!({ let value: #ty = #expr; value })
+    quote_spanned!(located(expr.span())=> { let value: #ty = #expr; value })
 }
 
 /// Every option is taken before the first refused one ends it: a form shows all its errors at once.
@@ -144,9 +146,10 @@ fn choices(krate: &Path, fields: &[Field]) -> TokenStream {
             let (name, path) = (&field.name, field.choices.as_ref()?);
             let moved = relocate(path);
             let called = quote_spanned!(located(path.span())=> #moved(conn).await);
-            let into = quote_spanned!(located(path.span())=> #krate::__private::IntoChoices::into_choices);
+            let private = private(krate, path.span());
+            let into = quote_spanned!(located(path.span())=> #private::IntoChoices::into_choices(#called));
             Some(quote! {
-                #name => #krate::__private::Box::pin(async move { #into(#called).map(#krate::__private::Option::Some) }),
+                #name => #krate::__private::Box::pin(async move { #into.map(#krate::__private::Option::Some) }),
             })
         })
         .collect();
