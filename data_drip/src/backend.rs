@@ -73,7 +73,8 @@ pub trait Backend: Database + Sealed {
     /// Puts the guard around user code: from here on, an end of the transaction is noticed.
     #[doc(hidden)]
     fn guard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;
-    /// Takes the guard away; `false` when the transaction is not the one that was guarded.
+    /// Takes the guard away; `false` when the transaction is not the one that was guarded, or user code left a
+    /// transaction of its own open inside it. The caller's rollback works either way.
     #[doc(hidden)]
     fn unguard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<bool>>;
 
@@ -113,15 +114,15 @@ pub trait Backend: Database + Sealed {
         table: &'c TableName,
         key: Option<&'c [String]>,
     ) -> BoxFuture<'c, Result<KeySpec, Error>>;
-    /// Brings the engine's own tables up to date, or checks that they are.
-    #[doc(hidden)]
-    fn migrate(pool: &Pool<Self>, apply: bool) -> BoxFuture<'_, Result<(), Error>>;
     /// Whether the database lives only as long as its connection.
     #[doc(hidden)]
     fn is_in_memory(pool: &Pool<Self>) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Whether this error, by itself, says that trying again can help.
     #[doc(hidden)]
     fn is_transient(error: &(dyn StdError + 'static)) -> bool;
+    /// Whether a statement was ended by its session: interrupted, or past its deadline.
+    #[doc(hidden)]
+    fn is_interrupted(error: &sqlx::Error) -> bool;
 }
 
 pub(crate) trait Sealed {}
