@@ -10,6 +10,7 @@ use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::scope::TableName;
+use crate::store::migrate::Migrate;
 
 /// A statement with its bound values, ready for any driver.
 #[derive(Clone, Debug)]
@@ -114,6 +115,9 @@ pub trait Backend: Database + Sealed {
         table: &'c TableName,
         key: Option<&'c [String]>,
     ) -> BoxFuture<'c, Result<KeySpec, Error>>;
+    /// Brings the engine's own tables up to date, or checks that they are.
+    #[doc(hidden)]
+    fn migrate(pool: &Pool<Self>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>>;
     /// Whether the database lives only as long as its connection.
     #[doc(hidden)]
     fn is_in_memory(pool: &Pool<Self>) -> BoxFuture<'_, sqlx::Result<bool>>;

@@ -19,6 +19,7 @@ use crate::backfill::BoxFuture;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Key, KeyPart};
 use crate::scope::TableName;
+use crate::store::migrate::Migrate;
 
 impl Sealed for Sqlite {}
 
@@ -26,7 +27,7 @@ impl Backend for Sqlite {
     const LABEL: &'static str = "SQLite";
     // One writer at a time, whoever it is: a second slot would only wait for the first.
     const MAX_SLOTS: Option<usize> = Some(1);
-    const SQL: &'static crate::store::Sql = &crate::store::Sql {};
+    const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
     type Session = SqliteSession;
 
     fn attach(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<SqliteSession>> {
@@ -102,6 +103,10 @@ impl Backend for Sqlite {
         _key: Option<&'c [String]>,
     ) -> BoxFuture<'c, Result<KeySpec, Error>> {
         Box::pin(std::future::ready(Err(Error::new(ErrorKind::Unsupported, "not yet"))))
+    }
+
+    fn migrate(pool: &Pool<Sqlite>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(crate::store::migrate::sqlite::run(pool, mode))
     }
 
     fn is_in_memory(pool: &Pool<Sqlite>) -> BoxFuture<'_, sqlx::Result<bool>> {
