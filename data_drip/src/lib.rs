@@ -14,5 +14,6 @@ pub mod run;
 pub mod scope;
 pub mod status;
 pub mod store;
+mod walk;
 
 pub use error::{Error, ErrorKind, Failure, FieldError, Result};
