@@ -191,13 +191,6 @@ impl<DB: Backend> DataDrip<DB> {
             sleep: config.sleep_for(&backfill.settings),
         }
     }
-
-    /// Starts to execute batches in this process, in the background.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`] for a database in memory without [`share_pool`](Builder::share_pool).
-    #[cfg(any())]
-    pub fn start(&self) {}
 }
 
 pub(crate) fn no_run(id: RunId) -> Error {

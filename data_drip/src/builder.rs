@@ -12,6 +12,7 @@ use crate::backfill::{Backfill, Hook, States};
 use crate::config::{Config, Environment};
 use crate::core::{Core, Signals};
 use crate::error::{Error, ErrorKind};
+use crate::executor::check_pool;
 use crate::hooks::{self, AnyHandler, Handler, Lookup};
 use crate::registry::{Registration, Registry, linked};
 use crate::store::migrate::Migrate;
@@ -159,6 +160,7 @@ impl<DB: Backend> Builder<DB> {
             tracing::warn!("{}", crate::registry::NOTHING_LINKED);
         }
         let definitions = definitions(&registry, &self.states)?;
+        check_pool::<DB>(&self.pool, self.config.share_pool).await?;
         DB::migrate(&self.pool, self.config.migrate).await?;
 
         let (runs, batches) = listeners(&registry, self.handler.is_some());

@@ -178,8 +178,7 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
         }
         let Some(instance) = instance.filter(|_| wrong.is_empty()) else { return Err(Error::invalid(wrong)) };
 
-        let scope = instance.scope();
-        DB::describe(conn, &scope.table, scope.key_columns()).await.and_then(|spec| scope.check(&spec))?;
+        instance.scope().resolve(conn).await?;
         Ok(NewRun {
             backfill: self.name.clone(),
             options: instance.values(),
@@ -229,7 +228,7 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
         let instance: Arc<dyn Instance<DB>> =
             self.core.definition(&self.name)?.parse(raw).map_err(Error::invalid)?;
         let scope = instance.scope();
-        let spec = DB::describe(link, &scope.table, scope.key_columns()).await?;
+        let spec = scope.resolve(link).await?;
         let (conn, session) = link.parts();
         match Walk::new(&scope, &spec).any(conn, session, PROBE).await? {
             Some(false) => Err(Error::invalid(vec![FieldError::new("base", "no records to process")])),

@@ -111,10 +111,9 @@ pub(super) async fn spec_of<DB: Backend>(
 ) -> Result<KeySpec, Error> {
     let scope = scope_of(instance)
         .map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
-    let spec = DB::describe(conn, &scope.table, scope.key_columns()).await?;
-    scope.check(&spec)?;
+    let spec = scope.resolve(conn).await?;
     match pinned {
-        Some(pinned) if !pinned.walks_like(&spec) => Err(Error::new(
+        Some(pinned) if *pinned != spec => Err(Error::new(
             ErrorKind::Unsupported,
             format!(
                 "the run was planned over {pinned}, but the code of this process says {spec}: \

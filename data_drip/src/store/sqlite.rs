@@ -1,24 +1,27 @@
 //! SQLite.
 
+mod catalogue;
 mod keys;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
+mod values;
 
 use std::error::Error as StdError;
 
-use sea_query::{Expr, QueryStatementWriter, SqliteQueryBuilder, Value};
+use sea_query::{Expr, QueryStatementWriter, SelectStatement, SqliteQueryBuilder, Value};
 use sea_query_sqlx::SqlxValues;
 use sqlx::error::DatabaseError;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteError, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection, Pool, Row, Transaction};
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteError, SqliteRow};
+use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction};
 
 use self::session::SqliteSession;
-use crate::backend::{Backend, KeySpec, Sealed, Statement};
+use crate::backend::{Backend, Described, KeySpec, Sealed, Statement};
 use crate::backfill::BoxFuture;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::key::{Key, KeyPart};
-use crate::scope::TableName;
+use crate::scope::{self, Scope, TableName};
 use crate::store::migrate::Migrate;
 
 impl Sealed for Sqlite {}
@@ -28,6 +31,7 @@ impl Backend for Sqlite {
     // One writer at a time, whoever it is: a second slot would only wait for the first.
     const MAX_SLOTS: Option<usize> = Some(1);
     const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
+    const MAX_VALUES: usize = 32_766;
     type Session = SqliteSession;
 
     fn attach(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<SqliteSession>> {
@@ -54,18 +58,11 @@ impl Backend for Sqlite {
     }
 
     fn fetch(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<SqliteRow>>> {
-        Box::pin(async move {
-            let Statement { sql, values } = checked(statement)?;
-            sqlx::query_with(AssertSqlSafe(sql), SqlxValues(sea_query::Values(values))).fetch_all(conn).await
-        })
+        Box::pin(async move { query(statement)?.fetch_all(conn).await })
     }
 
     fn execute(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
-        Box::pin(async move {
-            let Statement { sql, values } = checked(statement)?;
-            let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(sea_query::Values(values)));
-            Ok(query.execute(conn).await?.rows_affected())
-        })
+        Box::pin(async move { Ok(query(statement)?.execute(conn).await?.rows_affected()) })
     }
 
     fn int(row: &SqliteRow, index: usize) -> sqlx::Result<Option<i64>> {
@@ -79,6 +76,10 @@ impl Backend for Sqlite {
     fn build(statement: &impl QueryStatementWriter) -> Statement {
         let (sql, values) = statement.build(SqliteQueryBuilder);
         Statement { sql: sql.into(), values: values.0 }
+    }
+
+    fn value(value: &scope::Value) -> Result<Expr, Error> {
+        values::bind(value)
     }
 
     fn key_text(column: &str) -> Expr {
@@ -97,12 +98,36 @@ impl Backend for Sqlite {
         keys::upto(columns, upto)
     }
 
+    fn key_in(columns: &[String], keys: &[Key]) -> Result<Expr, Error> {
+        keys::among(columns, keys)
+    }
+
+    fn lock_rows(_: &mut SelectStatement) {
+        // The transaction holds the database's only write lock from its first statement on.
+    }
+
     fn describe<'c>(
-        _conn: &'c mut SqliteConnection,
-        _table: &'c TableName,
-        _key: Option<&'c [String]>,
-    ) -> BoxFuture<'c, Result<KeySpec, Error>> {
-        Box::pin(std::future::ready(Err(Error::new(ErrorKind::Unsupported, "not yet"))))
+        conn: &'c mut SqliteConnection,
+        table: &'c TableName,
+        key: Option<&'c [String]>,
+    ) -> BoxFuture<'c, Result<Described, Error>> {
+        Box::pin(catalogue::describe(conn, table, key))
+    }
+
+    fn needs_key_order<'c>(
+        conn: &'c mut SqliteConnection,
+        scope: &'c Scope<Self>,
+        spec: &'c KeySpec,
+    ) -> BoxFuture<'c, Result<bool, Error>> {
+        Box::pin(catalogue::needs_key_order(conn, scope, spec))
+    }
+
+    fn opaque(condition: Expr) -> Expr {
+        Expr::cust_with_expr("(?) IS TRUE", condition)
+    }
+
+    fn rows_about<'c>(conn: &'c mut SqliteConnection, spec: &'c KeySpec) -> BoxFuture<'c, Result<Option<u64>, Error>> {
+        Box::pin(catalogue::rows_about(conn, spec))
     }
 
     fn migrate(pool: &Pool<Sqlite>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
@@ -155,9 +180,12 @@ fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
     Some(error.code()?.parse::<i32>().ok()? & 0xff)
 }
 
-/// Refuses what SQLite has no number for; the binder would panic.
-fn checked(statement: Statement) -> sqlx::Result<Statement> {
+/// The one place where SQL text crosses to sqlx: every value of it is bound.
+fn query(statement: Statement) -> sqlx::Result<Query<'static, Sqlite, SqliteArguments>> {
+    /// Statements with more values than this are lists of keys, each of another length: not worth keeping prepared.
+    const KEPT: usize = 100;
     for value in &statement.values {
+        // The binder would panic.
         if let Value::BigUnsigned(Some(number)) = value
             && i64::try_from(*number).is_err()
         {
@@ -165,7 +193,9 @@ fn checked(statement: Statement) -> sqlx::Result<Statement> {
             return Err(sqlx::Error::Encode(message.into()));
         }
     }
-    Ok(statement)
+    let kept = statement.values.len() <= KEPT;
+    let values = SqlxValues(sea_query::Values(statement.values)).into_arguments();
+    Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
 }
 
 #[cfg(test)]

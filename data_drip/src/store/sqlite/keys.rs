@@ -69,3 +69,16 @@ pub(super) fn after(columns: &[String], key: &Key) -> Result<Expr, Error> {
 pub(super) fn upto(columns: &[String], key: &Key) -> Result<Expr, Error> {
     sides(columns, key).map(|(columns, key)| columns.lte(key))
 }
+
+/// Several columns as rows of `VALUES`: SQLite takes no list of row values.
+pub(super) fn among(columns: &[String], keys: &[Key]) -> Result<Expr, Error> {
+    if let [column] = columns {
+        let values = keys.iter().flat_map(|key| &key.0).map(value).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Expr::col(Alias::new(column)).is_in(values));
+    }
+    let one = format!("({})", vec!["?"; columns.len()].join(", "));
+    let sql = format!("{one} IN (VALUES {})", vec![one.as_str(); keys.len()].join(", "));
+    let names = columns.iter().map(|column| Ok(Expr::col(Alias::new(column))));
+    let values = keys.iter().flat_map(|key| &key.0).map(value);
+    Ok(Expr::cust_with_exprs(sql, names.chain(values).collect::<Result<Vec<_>, _>>()?))
+}

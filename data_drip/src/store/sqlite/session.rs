@@ -137,6 +137,10 @@ impl Session for SqliteSession {
         self.0.interrupted.store(false, Ordering::Relaxed);
     }
 
+    fn is_interrupted(&self) -> bool {
+        self.0.interrupted.load(Ordering::Relaxed)
+    }
+
     fn deadline(&self, at: Option<Instant>) {
         let nanos = at.map_or(NO_DEADLINE, |at| {
             let after = at.saturating_duration_since(self.0.epoch).as_nanos();
