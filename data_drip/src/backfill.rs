@@ -18,8 +18,8 @@ use crate::run::{Run, RunBatch};
 use crate::scope::Scope;
 
 pub use arguments::{
-    BatchArgument, ConnectionArgument, ContextArgument, IntoChoices, IntoOutcome, IsScope, RowArgument,
-    RunArgument, RunBatchArgument,
+    BatchArgument, ConnectionArgument, ContextArgument, IntoChoices, IntoOutcome, IsScope, RowArgument, RunArgument,
+    RunBatchArgument,
 };
 
 /// A boxed future, as the erased edge of the engine needs it.

@@ -12,7 +12,8 @@ use crate::model::Broken;
 pub(crate) fn stub_options(broken: &Broken) -> TokenStream {
     let krate = &broken.target.krate;
     let cfgs = &broken.target.cfgs;
-    let (params, self_ty, bounds) = header(broken, &quote!(#krate::__private::Send + #krate::__private::Sync + 'static));
+    let (params, self_ty, bounds) =
+        header(broken, &quote!(#krate::__private::Send + #krate::__private::Sync + 'static));
     quote! {
         #(#cfgs)*
         #[automatically_derived]
