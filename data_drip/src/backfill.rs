@@ -18,7 +18,7 @@ use crate::run::{Run, RunBatch};
 use crate::scope::Scope;
 
 pub use arguments::{
-    BatchArgument, ConnectionArgument, ContextArgument, IntoChoices, IntoOutcome, IsScope, RunArgument,
+    BatchArgument, ConnectionArgument, ContextArgument, IntoChoices, IntoOutcome, IsScope, RowArgument, RunArgument,
     RunBatchArgument,
 };
 
