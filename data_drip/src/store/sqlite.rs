@@ -6,6 +6,8 @@ mod session;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;
+#[cfg(test)]
+mod walk_tests;
 
 use std::error::Error as StdError;
 
