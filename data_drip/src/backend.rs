@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Instant;
 
 use sqlx::{Database, Pool, Transaction};
@@ -10,6 +11,7 @@ use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::scope::{Scope, TableName, Value};
+use crate::store::migrate::Migrate;
 
 /// A statement with its bound values, ready for any driver.
 #[derive(Clone, Debug)]
@@ -57,6 +59,15 @@ impl PartialEq for KeySpec {
 }
 
 impl Eq for KeySpec {}
+
+impl fmt::Display for KeySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(f, "{schema}.")?;
+        }
+        write!(f, "{} by ({})", self.table, self.columns.join(", "))
+    }
+}
 
 /// What the catalogue says about a table.
 #[derive(Clone, Debug)]
@@ -151,6 +162,9 @@ pub trait Backend: Database + Sealed {
         table: &'c TableName,
         key: Option<&'c [String]>,
     ) -> BoxFuture<'c, Result<Described, Error>>;
+    /// Brings the engine's own tables up to date, or checks that they are.
+    #[doc(hidden)]
+    fn migrate(pool: &Pool<Self>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>>;
     /// Whether the optimizer, left to itself, would enter the table by an index of the filters' that is not in the
     /// order of the key.
     #[doc(hidden)]

@@ -24,6 +24,7 @@ use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::scope::{self, Scope, TableName};
+use crate::store::migrate::Migrate;
 
 impl Sealed for Sqlite {}
 
@@ -31,8 +32,8 @@ impl Backend for Sqlite {
     const LABEL: &'static str = "SQLite";
     // One writer at a time, whoever it is: a second slot would only wait for the first.
     const MAX_SLOTS: Option<usize> = Some(1);
+    const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
     const MAX_VALUES: usize = 32_766;
-    const SQL: &'static crate::store::Sql = &crate::store::Sql {};
     type Session = SqliteSession;
 
     fn attach(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<SqliteSession>> {
@@ -129,6 +130,10 @@ impl Backend for Sqlite {
 
     fn rows_about<'c>(conn: &'c mut SqliteConnection, spec: &'c KeySpec) -> BoxFuture<'c, Result<Option<u64>, Error>> {
         Box::pin(catalogue::rows_about(conn, spec))
+    }
+
+    fn migrate(pool: &Pool<Sqlite>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(crate::store::migrate::sqlite::run(pool, mode))
     }
 
     fn is_in_memory(pool: &Pool<Sqlite>) -> BoxFuture<'_, sqlx::Result<bool>> {
