@@ -1,6 +1,12 @@
 //! SQLite.
 
+#[cfg(test)]
+mod batch_tests;
 mod catalogue;
+#[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
+mod filter_tests;
 mod keys;
 mod session;
 #[cfg(test)]

@@ -239,7 +239,7 @@ fn ranges_cover_every_matching_row_exactly_once_for_every_kind_of_key() {
     let row = (any::<u64>(), any::<u64>(), any::<u64>(), prop::bool::weighted(0.4));
     let case =
         (0..KINDS.len(), prop::collection::vec(row, 0..120), 1_u64..20, any::<bool>(), prop::option::of(1_u64..30));
-    TestRunner::new(Config { cases: 300, max_shrink_iters: 50, failure_persistence: None, ..Config::default() })
+    TestRunner::new(Config { cases: 150, max_shrink_iters: 50, failure_persistence: None, ..Config::default() })
         .run(&case, |(kind, rows, size, hits_only, stride)| {
             let pace = stride.map_or_else(Pace::default, Pace::striding);
             runtime.block_on(covers_each_row_once(&KINDS[kind], &rows, size, hits_only, pace));
