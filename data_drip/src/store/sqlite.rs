@@ -1,12 +1,20 @@
 //! SQLite.
 
+#[cfg(test)]
+mod batch_tests;
 mod catalogue;
+#[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
+mod filter_tests;
 mod keys;
 mod session;
 mod stop_call;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;
+#[cfg(test)]
+mod walk_tests;
 
 use std::error::Error as StdError;
 
