@@ -13,7 +13,7 @@ use crate::options::{Choice, Raw};
 use crate::run::{Backfiller, Run, RunBatch, RunId};
 use crate::status::{BatchStatus, RunStatus};
 
-type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+pub(super) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
 /// Which runs to list, newest first.
 #[derive(Clone, Debug, Default)]

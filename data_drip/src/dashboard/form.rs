@@ -163,6 +163,7 @@ struct SettingView {
 
 /// One option of the form.
 #[derive(Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "attributes of HTML")]
 struct FieldView {
     /// What the form sends it as.
     name: String,
@@ -211,10 +212,9 @@ impl Control {
         match field.kind {
             _ if field.masked => Self::Input,
             Kind::MultiSelect { .. } => Self::Checkboxes,
-            Kind::Select { .. } => Self::Select,
             // An optional yes or no has a third answer, which a checkbox cannot give.
             Kind::Boolean if field.required || field.default.is_some() => Self::Checkbox,
-            Kind::Boolean => Self::Select,
+            Kind::Boolean | Kind::Select { .. } => Self::Select,
             _ if field.has_choices => Self::Select,
             _ => Self::Input,
         }
@@ -286,15 +286,17 @@ impl<'a> Errors<'a> {
 impl FieldView {
     fn new(field: &Field, values: &[String], available: Option<&Available>, error: Option<String>) -> Self {
         let mut control = Control::of(field);
-        let listed = match (&field.kind, available) {
-            (_, Some(Available::These(choices))) => choices.clone(),
-            (_, Some(Available::Anything | Available::Unknown)) if control == Control::Select => {
+        let listed = match available {
+            Some(Available::These(choices)) => choices.clone(),
+            Some(Available::Anything | Available::Unknown) if control == Control::Select => {
                 control = Control::Input;
                 Vec::new()
             }
-            (Kind::Select { choices } | Kind::MultiSelect { choices }, _) => choices.clone(),
-            (Kind::Boolean, _) if control == Control::Select => yes_or_no(),
-            _ => Vec::new(),
+            _ => match &field.kind {
+                Kind::Select { choices } | Kind::MultiSelect { choices } => choices.clone(),
+                Kind::Boolean if control == Control::Select => yes_or_no(),
+                _ => Vec::new(),
+            },
         };
         let choice = |Choice { value, label }: Choice| ChoiceView { selected: values.contains(&value), value, label };
         let mut choices: Vec<_> = listed.into_iter().map(choice).collect();

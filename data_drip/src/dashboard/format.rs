@@ -132,8 +132,8 @@ mod tests {
             (Duration::from_millis(4_240), "4.2 s"),
             (Duration::from_secs(59), "59 s"),
             (Duration::from_secs(192), "3 min 12 s"),
-            (Duration::from_secs(7_500), "2 h 05 min"),
-            (Duration::from_secs(273_600), "3 d 04 h"),
+            (Duration::from_mins(125), "2 h 05 min"),
+            (Duration::from_hours(76), "3 d 04 h"),
         ];
         for (d, text) in cases {
             assert_eq!(duration(d), text);

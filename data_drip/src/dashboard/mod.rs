@@ -15,10 +15,11 @@
 //! ```
 //!
 //! # Where to mount it
-//! - `.nest("/data_drip", drip.dashboard(who))`, at any depth and with path parameters. axum does not hand
-//!   `/data_drip/` (with its slash) to a nested router; where that matters, use the next one.
-//! - `.merge(drip.dashboard_at("/data_drip", who))` answers with and without the slash.
-//! - `drip.dashboard(who)` alone, as the whole application.
+//! - `.nest("/data_drip", drip.dashboard(who))`, at any depth.
+//! - `.merge(drip.dashboard_at("/data_drip", who))` answers `/data_drip/` as well, which axum does not hand to nested
+//!   routers, and takes path parameters: `/{tenant}/data_drip`.
+//! - `.nest_service("/data_drip", drip.dashboard(who).with_state(state))` does both, too.
+//! - `drip.dashboard(who)` alone is a whole application, or the fallback of one it is merged into.
 //! - behind a proxy that changes paths: [`Dashboard::base_path`].
 //!
 //! # What it promises
@@ -36,13 +37,15 @@ mod gate;
 mod problem;
 mod routes;
 mod templates;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{OriginalUri, Request, State};
+use axum::extract::{Request, State};
 use axum::routing::any;
 
 pub use self::auth::{Access, IntoAccess, Who};
@@ -125,14 +128,16 @@ impl Dashboard {
         S: Clone + Send + Sync + 'static,
     {
         let path = path.trim_end_matches('/');
-        let gate = self.gate(who.clone());
-        let with_slash =
-            any(move |State(state): State<S>, OriginalUri(uri): OriginalUri, mut request: Request| async move {
-                *request.uri_mut() = with_path(request.uri(), "/");
-                request.extensions_mut().insert(OriginalUri(uri));
-                gate.pass(state, request).await
-            });
-        Router::new().nest(path, self.router(who)).route(&format!("{path}/"), with_slash)
+        let gate = self.gate(who);
+        let slash = gate.clone();
+        let with_slash = any(move |State(state): State<S>, mut request: Request| async move {
+            *request.uri_mut() = with_path(request.uri(), "/");
+            slash.pass(state, request).await
+        });
+        let pages = any(move |State(state): State<S>, request: Request| async move { gate.pass(state, request).await });
+        // Routes instead of a fallback: axum's own catch-all leaves no room for one below `/{tenant}`.
+        let mounted = Router::new().route("/", pages.clone()).route("/{*path}", pages);
+        Router::new().nest(path, mounted).route(&format!("{path}/"), with_slash)
     }
 
     fn gate<T, S, W>(&self, who: W) -> Gate<S>

@@ -11,29 +11,29 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
-    pub(super) title: Cow<'static, str>,
+    pub(super) title: &'static str,
     /// What is wrong.
     pub(super) text: Cow<'static, str>,
     /// What to try.
-    pub(super) advice: Cow<'static, str>,
+    pub(super) advice: &'static str,
     /// Where to go from here, below the mount.
-    pub(super) back: Option<(String, String)>,
+    pub(super) back: Option<Box<(String, String)>>,
 }
 
 impl Problem {
     pub(super) fn new(
         status: StatusCode,
-        title: impl Into<Cow<'static, str>>,
+        title: &'static str,
         text: impl Into<Cow<'static, str>>,
-        advice: impl Into<Cow<'static, str>>,
+        advice: &'static str,
     ) -> Self {
-        Self { status, title: title.into(), text: text.into(), advice: advice.into(), back: None }
+        Self { status, title, text: text.into(), advice, back: None }
     }
 
     /// Offers a link to a page of the dashboard.
     #[must_use]
     pub(super) fn back_to(mut self, path: impl Into<String>, label: impl Into<String>) -> Self {
-        self.back = Some((path.into(), label.into()));
+        self.back = Some(Box::new((path.into(), label.into())));
         self
     }
 

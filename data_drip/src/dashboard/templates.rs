@@ -7,9 +7,9 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde::Serialize;
 
-use super::assets;
 use super::auth::Visitor;
 use super::problem::Problem;
+use super::{assets, format};
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
@@ -44,6 +44,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_global("assets", assets::FOLDER.as_str());
+    environment.add_filter("visible", |text: &str| format::visible(text).into_owned());
     for (name, source) in TEMPLATES {
         environment.add_template(name, source).expect("a test parses every template");
     }
@@ -69,10 +70,10 @@ pub(super) fn problem_page(problem: Problem, base: &str, visitor: Option<&Visito
     }
     let page = Page {
         status: problem.status.as_u16(),
-        title: &problem.title,
+        title: problem.title,
         text: &problem.text,
-        advice: &problem.advice,
-        back: problem.back.as_ref().map(|(path, label)| (path.as_str(), label.as_str())),
+        advice: problem.advice,
+        back: problem.back.as_deref().map(|(path, label)| (path.as_str(), label.as_str())),
     };
     match render("problem.html", base, visitor, Value::from(Serde(&page))) {
         Ok(html) => (problem.status, Html(html)).into_response(),

@@ -235,7 +235,11 @@ pub(super) fn options(run: &Run, info: Option<&BackfillInfo>) -> Vec<OptionView>
             value: field.filter(|field| !field.masked).map(|_| shown(value)),
         }
     };
-    run.options.iter().map(view).collect()
+    // In the order of the form; what is no option any more comes last.
+    let place = |name: &str| info.and_then(|info| info.fields.iter().position(|field| field.name == name));
+    let mut options: Vec<_> = run.options.iter().collect();
+    options.sort_by_key(|(name, _)| place(name).unwrap_or(usize::MAX));
+    options.into_iter().map(view).collect()
 }
 
 /// A JSON value as a person would write it.
