@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Instant;
 
 use sqlx::{Database, Pool, Transaction};
@@ -9,7 +10,8 @@ use sqlx::{Database, Pool, Transaction};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
-use crate::scope::TableName;
+use crate::scope::{Scope, TableName, Value};
+use crate::store::migrate::Migrate;
 
 /// A statement with its bound values, ready for any driver.
 #[derive(Clone, Debug)]
@@ -32,7 +34,7 @@ impl Statement {
 }
 
 /// The table behind a scope, as the catalogue describes it, with the key that orders the walk.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[doc(hidden)]
 pub struct KeySpec {
     /// Schema, where one was named.
@@ -40,6 +42,40 @@ pub struct KeySpec {
     /// The table, unquoted.
     pub(crate) table: String,
     /// Key columns in order.
+    pub(crate) columns: Vec<String>,
+    /// Columns after the first that may hold NULL although they belong to the key.
+    #[serde(default)]
+    pub(crate) nullable: Vec<String>,
+    /// Keep the optimizer from entering the table by an index of the filters': it would read all of that index for
+    /// every batch. Advice of the moment, not part of what makes two of these the same.
+    #[serde(default)]
+    pub(crate) by_key_only: bool,
+}
+
+impl PartialEq for KeySpec {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.schema, &self.table, &self.columns) == (&other.schema, &other.table, &other.columns)
+    }
+}
+
+impl Eq for KeySpec {}
+
+impl fmt::Display for KeySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(f, "{schema}.")?;
+        }
+        write!(f, "{} by ({})", self.table, self.columns.join(", "))
+    }
+}
+
+/// What the catalogue says about a table.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct Described {
+    /// The key that orders the walk.
+    pub(crate) key: KeySpec,
+    /// Every column, as the table spells it.
     pub(crate) columns: Vec<String>,
 }
 
@@ -54,6 +90,9 @@ pub trait Backend: Database + Sealed {
     /// The most slots that make sense in one process; `None` for any number.
     #[doc(hidden)]
     const MAX_SLOTS: Option<usize>;
+    /// The most values that one statement can take.
+    #[doc(hidden)]
+    const MAX_VALUES: usize;
     /// The engine's own statements.
     #[doc(hidden)]
     const SQL: &'static crate::store::Sql;
@@ -73,7 +112,8 @@ pub trait Backend: Database + Sealed {
     /// Puts the guard around user code: from here on, an end of the transaction is noticed.
     #[doc(hidden)]
     fn guard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;
-    /// Takes the guard away; `false` when the transaction is not the one that was guarded.
+    /// Takes the guard away; `false` when the transaction is not the one that was guarded, or user code left a
+    /// transaction of its own open inside it. The caller's rollback works either way.
     #[doc(hidden)]
     fn unguard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<bool>>;
 
@@ -93,6 +133,9 @@ pub trait Backend: Database + Sealed {
     /// Writes a statement in the dialect.
     #[doc(hidden)]
     fn build(statement: &impl sea_query::QueryStatementWriter) -> Statement;
+    /// A value in the form that the database stores it in.
+    #[doc(hidden)]
+    fn value(value: &Value) -> Result<sea_query::Expr, Error>;
     /// The expression that renders a key column as `tag:text`.
     #[doc(hidden)]
     fn key_text(column: &str) -> sea_query::Expr;
@@ -105,6 +148,12 @@ pub trait Backend: Database + Sealed {
     /// `key <= upto`, likewise.
     #[doc(hidden)]
     fn key_upto(columns: &[String], upto: &Key) -> Result<sea_query::Expr, Error>;
+    /// `key IN keys`, likewise.
+    #[doc(hidden)]
+    fn key_in(columns: &[String], keys: &[Key]) -> Result<sea_query::Expr, Error>;
+    /// Locks the rows that a statement reads until the end of the transaction.
+    #[doc(hidden)]
+    fn lock_rows(select: &mut sea_query::SelectStatement);
 
     /// Looks the table up, finds its key or checks the one named, and refuses what cannot be walked safely.
     #[doc(hidden)]
@@ -112,16 +161,33 @@ pub trait Backend: Database + Sealed {
         conn: &'c mut Self::Connection,
         table: &'c TableName,
         key: Option<&'c [String]>,
-    ) -> BoxFuture<'c, Result<KeySpec, Error>>;
+    ) -> BoxFuture<'c, Result<Described, Error>>;
     /// Brings the engine's own tables up to date, or checks that they are.
     #[doc(hidden)]
-    fn migrate(pool: &Pool<Self>, apply: bool) -> BoxFuture<'_, Result<(), Error>>;
+    fn migrate(pool: &Pool<Self>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>>;
+    /// Whether the optimizer, left to itself, would enter the table by an index of the filters' that is not in the
+    /// order of the key.
+    #[doc(hidden)]
+    fn needs_key_order<'c>(
+        conn: &'c mut Self::Connection,
+        scope: &'c Scope<Self>,
+        spec: &'c KeySpec,
+    ) -> BoxFuture<'c, Result<bool, Error>>;
+    /// The same condition, but of no use to the optimizer.
+    #[doc(hidden)]
+    fn opaque(condition: sea_query::Expr) -> sea_query::Expr;
+    /// About how many rows the table has, from its statistics; `None` when nothing says so.
+    #[doc(hidden)]
+    fn rows_about<'c>(conn: &'c mut Self::Connection, spec: &'c KeySpec) -> BoxFuture<'c, Result<Option<u64>, Error>>;
     /// Whether the database lives only as long as its connection.
     #[doc(hidden)]
     fn is_in_memory(pool: &Pool<Self>) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Whether this error, by itself, says that trying again can help.
     #[doc(hidden)]
     fn is_transient(error: &(dyn StdError + 'static)) -> bool;
+    /// Whether a statement was ended by its session: interrupted, or past its deadline.
+    #[doc(hidden)]
+    fn is_interrupted(error: &sqlx::Error) -> bool;
 }
 
 pub(crate) trait Sealed {}
@@ -133,6 +199,8 @@ pub trait Session: Clone + Send + Sync + 'static {
     fn interrupt(&self);
     /// Lets statements run again.
     fn resume(&self);
+    /// Whether it was told to, and not to resume.
+    fn is_interrupted(&self) -> bool;
     /// Statements still running at this instant are ended; `None` lifts it.
     fn deadline(&self, at: Option<Instant>);
 }

@@ -1,5 +1,7 @@
 //! The trait that a backfill implements, and what its functions are given.
 
+mod arguments;
+
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
@@ -10,10 +12,15 @@ use std::sync::Arc;
 
 use crate::backend::Backend;
 use crate::batch::Batch;
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::options::Options;
 use crate::run::{Run, RunBatch};
 use crate::scope::Scope;
+
+pub use arguments::{
+    BatchArgument, ConnectionArgument, ContextArgument, IntoChoices, IntoOutcome, IsScope, RunArgument,
+    RunBatchArgument,
+};
 
 /// A boxed future, as the erased edge of the engine needs it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -191,30 +198,5 @@ impl States {
 
     fn get<S: Send + Sync + 'static>(&self) -> Option<State<S>> {
         Arc::clone(self.0.get(&TypeId::of::<S>())?).downcast().ok().map(State)
-    }
-}
-
-/// What a processing function may return: `()` or `Result<(), E>`.
-#[diagnostic::on_unimplemented(
-    message = "a processing function must return `()` or `Result<(), E>`, not `{Self}`",
-    label = "unexpected return type"
-)]
-pub trait IntoOutcome {
-    /// The result that the engine works with.
-    ///
-    /// # Errors
-    /// What user code returned.
-    fn into_outcome(self) -> Result;
-}
-
-impl IntoOutcome for () {
-    fn into_outcome(self) -> Result {
-        Ok(())
-    }
-}
-
-impl<E: Into<Failure>> IntoOutcome for std::result::Result<(), E> {
-    fn into_outcome(self) -> Result {
-        self.map_err(Into::into)
     }
 }

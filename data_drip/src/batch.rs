@@ -1,18 +1,53 @@
 //! One batch in the hands of user code.
 
-use crate::backend::Backend;
-use crate::error::Result;
-use crate::key::Key;
-use crate::run::Run;
+mod write;
+
+use sea_query::{Alias, Asterisk, Expr, Func, Order, Query, SelectStatement};
+
+pub use self::write::{DeleteAll, SqlExpr, UpdateAll};
+use crate::backend::{Backend, KeySpec, Statement};
+use crate::error::{Error, ErrorKind};
+use crate::key::{Key, KeyRange};
+use crate::run::{Run, RunBatch};
+use crate::scope::Scope;
+use crate::walk::{in_range, key_at};
 
 /// One batch, inside its transaction.
+///
+/// Its helpers work on the rows of the batch: those of its range of keys that match the scope. As the first write can
+/// take rows out of the scope, [`keys`](Batch::keys), [`rows`](Batch::rows) and [`len`](Batch::len) lock the rows and
+/// *pin* their keys, and every helper after them works on the pinned rows. Without a pin a batch has one
+/// writing helper; a second one is an error that says so.
 pub struct Batch<'t, DB: Backend> {
     conn: &'t mut DB::Connection,
+    scope: &'t Scope<DB>,
+    spec: &'t KeySpec,
     run: &'t Run,
+    info: &'t RunBatch,
+    limit: Option<u64>,
+    lock: bool,
+    pinned: Option<Vec<Key>>,
+    /// Rows written by an unpinned helper.
+    affected: Option<u64>,
+}
+
+/// What the engine makes a batch of.
+pub(crate) struct BatchParts<'t, DB: Backend> {
+    /// In the batch's transaction.
+    pub(crate) conn: &'t mut DB::Connection,
+    pub(crate) scope: &'t Scope<DB>,
+    pub(crate) spec: &'t KeySpec,
+    pub(crate) run: &'t Run,
+    pub(crate) info: &'t RunBatch,
+    /// Never more rows than this, for a run that has a limit.
+    pub(crate) limit: Option<u64>,
+    /// Whether rows are locked when they are pinned.
+    pub(crate) lock: bool,
 }
 
 /// A row of the batch with its key.
 #[doc(hidden)]
+#[derive(Clone, Debug)]
 pub struct Element<R> {
     pub key: Key,
     pub row: R,
@@ -28,21 +63,193 @@ pub trait FromBatchRow<DB: Backend>: for<'r> sqlx::FromRow<'r, DB::Row> + Send +
 
 impl<DB: Backend, R> FromBatchRow<DB> for R where R: for<'r> sqlx::FromRow<'r, DB::Row> + Send + Sync + Unpin + 'static {}
 
-impl<DB: Backend> Batch<'_, DB> {
+impl<'t, DB: Backend> Batch<'t, DB> {
+    pub(crate) fn new(parts: BatchParts<'t, DB>) -> Self {
+        let BatchParts { conn, scope, spec, run, info, limit, lock } = parts;
+        Self { conn, scope, spec, run, info, limit, lock, pinned: None, affected: None }
+    }
+
     /// The connection of the batch's transaction: what plain sqlx takes.
+    ///
+    /// Savepoints (`conn.begin()`) are fine; ending the batch's transaction fails the batch.
     pub fn conn(&mut self) -> &mut DB::Connection {
         self.conn
     }
 
-    /// The run.
+    /// The run: who, options, counts as they were when the batch began.
     pub fn run(&self) -> &Run {
         self.run
     }
 
+    /// The batch: its place, its range of keys, its planned size.
+    pub fn info(&self) -> &RunBatch {
+        self.info
+    }
+
+    /// Which attempt at this batch it is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.info.attempts.saturating_add(1)
+    }
+
+    /// The keys of the batch's rows in order, locked and pinned.
+    ///
+    /// # Errors
+    /// After an unpinned write of another helper, when a key cannot be named, or from the database.
+    pub async fn keys(&mut self) -> Result<Vec<Key>, Error> {
+        self.pin().await.map(<[Key]>::to_vec)
+    }
+
+    /// How many rows the batch has; locks and pins them.
+    ///
+    /// # Errors
+    /// As [`keys`](Batch::keys).
+    pub async fn len(&mut self) -> Result<u64, Error> {
+        self.pin().await.map(|keys| keys.len() as u64)
+    }
+
+    /// The batch's rows in the order of their keys, as they are now; locks and pins them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// async fn process(batch: &mut data_drip::batch::Batch<'_, sqlx::Sqlite>) -> data_drip::Result {
+    ///     for (id, name) in batch.rows::<(i64, String)>().await? {
+    ///         println!("{id}: {name}");
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`keys`](Batch::keys), and when a row does not fit `R`.
+    pub async fn rows<R: FromBatchRow<DB>>(&mut self) -> Result<Vec<R>, Error> {
+        Ok(self.elements::<R>().await?.into_iter().map(|element| element.row).collect())
+    }
+
     /// The rows with their keys, read, locked and pinned.
     #[doc(hidden)]
-    pub async fn elements<R: FromBatchRow<DB>>(&mut self) -> Result<Vec<Element<R>>> {
-        std::future::ready(()).await;
-        Ok(Vec::new())
+    pub async fn elements<R: FromBatchRow<DB>>(&mut self) -> Result<Vec<Element<R>>, Error> {
+        let mut elements = Vec::new();
+        for mut select in self.selects("rows")? {
+            match &self.scope.columns {
+                Some(columns) => select.columns(columns.iter().map(Alias::new)),
+                None => select.column(Asterisk),
+            };
+            // Behind the user's own columns, so that rows of tuples find theirs where they are.
+            for (i, column) in self.spec.columns.iter().enumerate() {
+                select.expr_as(DB::key_text(column), Alias::new(format!("data_drip_key_{i}")));
+            }
+            for row in DB::fetch(self.conn, DB::build(&select)).await? {
+                let first = sqlx::Row::len(&row).saturating_sub(self.spec.columns.len());
+                elements.push(Element { key: key_at::<DB>(self.spec, &row, first)?, row: R::from_row(&row)? });
+            }
+        }
+        if self.pinned.is_none() {
+            self.pinned = Some(elements.iter().map(|element| element.key.clone()).collect());
+        }
+        Ok(elements)
     }
+
+    /// Writes the same values, or values computed by the database, to every row of the batch.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// async fn process(batch: &mut data_drip::batch::Batch<'_, sqlx::Sqlite>) -> data_drip::Result {
+    ///     let rows = batch.update_all().set("role", "intern").set_expr("name", "upper(name)").execute().await?;
+    ///     println!("{rows} updated");
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn update_all(&mut self) -> UpdateAll<'_, 't, DB> {
+        UpdateAll::new(self)
+    }
+
+    /// Deletes every row of the batch.
+    pub fn delete_all(&mut self) -> DeleteAll<'_, 't, DB> {
+        DeleteAll::new(self)
+    }
+
+    /// The elements processed, as far as the batch itself knows: its pinned keys, else the rows that its helper
+    /// affected.
+    pub(crate) fn counted(&self) -> Option<u64> {
+        self.pinned.as_ref().map(|keys| keys.len() as u64).or(self.affected)
+    }
+
+    async fn pin(&mut self) -> Result<&[Key], Error> {
+        if self.pinned.is_none() {
+            let mut keys = Vec::new();
+            for mut select in self.selects("keys")? {
+                select.exprs(self.spec.columns.iter().map(|column| DB::key_text(column)));
+                for row in DB::fetch(self.conn, DB::build(&select)).await? {
+                    keys.push(key_at::<DB>(self.spec, &row, 0)?);
+                }
+            }
+            self.pinned = Some(keys);
+        }
+        Ok(self.pinned.as_deref().unwrap_or_default())
+    }
+
+    /// `SELECT … FROM table WHERE` the rows of the batch, in order.
+    fn selects(&self, helper: &str) -> Result<Vec<SelectStatement>, Error> {
+        let first = self.pinned.is_none();
+        let select = |conditions: Vec<Expr>| {
+            let mut select = Query::select();
+            select.from(self.scope.table.to_ref());
+            for condition in conditions {
+                select.and_where(condition);
+            }
+            for column in &self.spec.columns {
+                select.order_by(Alias::new(column), Order::Asc);
+            }
+            if first && let Some(limit) = self.limit {
+                select.limit(limit);
+            }
+            if self.lock {
+                DB::lock_rows(&mut select);
+            }
+            select
+        };
+        Ok(self.conditions(helper)?.into_iter().map(select).collect())
+    }
+
+    /// What holds exactly the batch's rows: one condition, or one for each part of a long list of pinned keys.
+    fn conditions(&self, helper: &str) -> Result<Vec<Vec<Expr>>, Error> {
+        /// Left to the values that an update sets.
+        const SPARE: usize = 2_000;
+        if let Some(keys) = &self.pinned {
+            let columns = &self.spec.columns;
+            let parts = keys.chunks((DB::MAX_VALUES - SPARE) / columns.len());
+            return parts.map(|keys| Ok(vec![DB::key_in(columns, keys)?])).collect();
+        }
+        if self.affected.is_some() {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                format!(
+                    "`{helper}` after a write: that write may have taken rows out of the scope, so that it is no longer \
+                     known which ones the batch had. Call `batch.keys().await?` before the first helper, and all of \
+                     them work on the same rows"
+                ),
+            ));
+        }
+        Ok(vec![matching(self.scope, self.spec, &self.info.range)?])
+    }
+}
+
+fn matching<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec, range: &KeyRange) -> Result<Vec<Expr>, Error> {
+    let mut conditions = in_range::<DB>(spec, range.after.as_ref(), &range.upto)?;
+    conditions.extend(scope.condition(spec)?);
+    Ok(conditions)
+}
+
+/// Counts the rows of a range that match.
+pub(crate) fn count_statement<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    range: &KeyRange,
+) -> Result<Statement, Error> {
+    let mut select = Query::select();
+    select.expr(Func::count(Expr::cust("*"))).from(scope.table.to_ref());
+    for condition in matching(scope, spec, range)? {
+        select.and_where(condition);
+    }
+    Ok(DB::build(&select))
 }

@@ -1,18 +1,64 @@
 //! DataDrip.
 
+#[cfg(not(feature = "sqlite"))]
+compile_error!("data_drip needs a database: turn on its feature `sqlite`");
+
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+pub mod api;
 pub mod backend;
 pub mod backfill;
 pub mod batch;
+mod builder;
+mod config;
+mod core;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 pub mod error;
+mod executor;
+mod hooks;
 pub mod key;
 pub mod options;
+mod panics;
 pub mod registry;
 pub mod run;
 pub mod scope;
 pub mod status;
 pub mod store;
+mod suggest;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod walk;
 
+pub use api::DataDrip;
+pub use backfill::{Backfill, State};
+pub use builder::Builder;
+pub use data_drip_macros::{OptionEnum, backfill};
 pub use error::{Error, ErrorKind, Failure, FieldError, Result};
+pub use executor::Worker;
+pub use hooks::Handler;
+pub use run::{Backfiller, BatchId, Progress, Run, RunBatch, RunId};
+pub use scope::col;
+pub use status::{BatchStatus, RunStatus};
+pub use store::migrate::Migrate;
+pub use store::runs::RunEvent;
+
+/// Backfills on SQLite.
+#[cfg(feature = "sqlite")]
+pub mod sqlite {
+    /// What a file with SQLite backfills imports.
+    pub mod prelude {
+        pub use crate::backfill::State;
+        pub use crate::run::Run;
+        pub use crate::{OptionEnum, backfill, col};
+        pub use sqlx::SqliteConnection as Connection;
+
+        /// Which rows, on SQLite.
+        pub type Scope = crate::scope::Scope<sqlx::Sqlite>;
+        /// One batch, on SQLite.
+        pub type Batch<'t> = crate::batch::Batch<'t, sqlx::Sqlite>;
+        /// Backfills on one SQLite database.
+        pub type DataDrip = crate::api::DataDrip<sqlx::Sqlite>;
+    }
+}

@@ -1,4 +1,14 @@
 //! The options of a backfill: what a form shows, and the one parser for forms, JSON and code.
+//!
+//! An option goes through [`OptionValue::parse`] whatever it came from; `options/` holds one file per family of types.
+
+mod choice;
+mod input;
+mod number;
+mod temporal;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::fmt;
 
@@ -6,7 +16,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::backfill::{Backfill, BoxFuture, ConnectionOf};
-use crate::error::{Failure, FieldError};
+use crate::error::Failure;
+
+pub use choice::OptionEnum;
+pub(crate) use choice::{enum_kind, parse_enum};
+pub use input::{Input, parse};
+pub(crate) use input::{parse_with, raw_values};
+pub use number::Number;
+pub use value::OptionValue;
 
 /// Option values by name, canonical: what a run stores.
 pub type Values = serde_json::Map<String, Value>;
@@ -14,6 +31,41 @@ pub type Values = serde_json::Map<String, Value>;
 /// The struct half of a backfill, emitted by `#[backfill] struct …`; can be written by hand.
 ///
 /// A type's fields become form fields; [`parse`](Options::parse) and [`values`](Options::values) are inverse.
+///
+/// ```
+/// use data_drip::options::{Field, Input, Options, OptionValue, Values};
+///
+/// struct AddRole {
+///     department: String,
+///     age: Option<i64>,
+/// }
+///
+/// impl Options for AddRole {
+///     const NAME: &'static str = "add_role";
+///
+///     fn fields() -> Vec<Field> {
+///         vec![Field::of::<String>("department"), Field::of::<Option<i64>>("age").min(0_i64)]
+///     }
+///
+///     fn parse(input: &mut Input<'_>) -> Option<Self> {
+///         let department = input.take("department");
+///         let age = input.take("age"); // both are taken before either gives up, so that all errors are found
+///         Some(Self { department: department?, age: age? })
+///     }
+///
+///     fn values(&self) -> Values {
+///         Values::from_iter([
+///             ("department".to_owned(), self.department.to_json()),
+///             ("age".to_owned(), self.age.to_json()),
+///         ])
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has a `#[backfill]` impl but is not itself a `#[backfill]` struct",
+    label = "its struct lacks the attribute",
+    note = "put `#[data_drip::backfill]` on `struct {Self}` too: its fields are the options, its doc comment the description"
+)]
 pub trait Options: Sized + Send + Sync + 'static {
     /// The name under which runs are stored; stable over renames of the type.
     const NAME: &'static str;
@@ -28,6 +80,8 @@ pub trait Options: Sized + Send + Sync + 'static {
     }
 
     /// Takes each option out of `input`, which keeps the errors; `None` when any was refused.
+    ///
+    /// Take all of them before giving up, so that a form shows all its errors at once.
     fn parse(input: &mut Input<'_>) -> Option<Self>;
 
     /// The options as canonical JSON.
@@ -82,6 +136,13 @@ impl Settings {
 }
 
 /// One form field.
+///
+/// ```
+/// use data_drip::options::Field;
+/// let age = Field::of::<Option<u8>>("min_age").help("Younger people are left alone.").min(18_u8);
+/// assert_eq!(age.label, "Min age");
+/// assert!(!age.required);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Field {
@@ -94,6 +155,9 @@ pub struct Field {
     /// What kind of input it takes.
     pub kind: Kind,
     /// Whether it has to be given: not an `Option`, and no default.
+    ///
+    /// A form that shows a [`Kind::Boolean`] or a [`Kind::MultiSelect`] always gives a value: unticked is `false`,
+    /// nothing selected is the empty list. So neither is to be marked as required in HTML.
     pub required: bool,
     /// The value it has when it is not given.
     pub default: Option<Value>,
@@ -105,6 +169,85 @@ pub struct Field {
     pub has_choices: bool,
     /// Never shown; stored in clear.
     pub masked: bool,
+}
+
+impl Field {
+    /// The field of an option of type `T`, labelled after its name.
+    pub fn of<T: OptionValue>(name: &'static str) -> Self {
+        Self {
+            name,
+            label: humanize(name),
+            help: "",
+            kind: T::kind(),
+            required: T::when_missing().is_none(),
+            default: None,
+            min: None,
+            max: None,
+            has_choices: false,
+            masked: false,
+        }
+    }
+
+    /// What the form calls it.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// A sentence beside it.
+    #[must_use]
+    pub fn help(mut self, help: &'static str) -> Self {
+        self.help = help;
+        self
+    }
+
+    /// The value it has when it is not given; it is then no longer required.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "reads as the assignment that it is")]
+    pub fn default<T: OptionValue>(mut self, value: T) -> Self {
+        self.default = Some(value.to_json());
+        self.required = false;
+        self
+    }
+
+    /// Least number.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "reads as the assignment that it is")]
+    pub fn min<T: Number>(mut self, value: T) -> Self {
+        self.min = Some(value.to_json());
+        self
+    }
+
+    /// Greatest number.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "reads as the assignment that it is")]
+    pub fn max<T: Number>(mut self, value: T) -> Self {
+        self.max = Some(value.to_json());
+        self
+    }
+
+    /// The values come from [`Options::choices`].
+    #[must_use]
+    pub fn with_choices(mut self) -> Self {
+        self.has_choices = true;
+        self
+    }
+
+    /// Never shown; stored in clear.
+    #[must_use]
+    pub fn masked(mut self) -> Self {
+        self.masked = true;
+        self
+    }
+}
+
+/// `min_age` reads as "Min age".
+fn humanize(name: &str) -> String {
+    let text = name.replace('_', " ");
+    let text = text.trim();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What kind of input an option takes.
@@ -164,20 +307,15 @@ pub enum Raw {
     /// A JSON value, from code, the API, or a stored run.
     Json(Value),
     /// Everything that a form sent under this name, in order.
+    ///
+    /// A browser sends nothing for an unticked box or an empty multi-select: a form that showed the field hands
+    /// over an empty list, so that "unticked" and "not shown" stay two things.
     Form(Vec<String>),
 }
 
-/// The values to parse, and the errors found on the way.
-#[derive(Debug)]
-pub struct Input<'a> {
-    #[expect(dead_code, reason = "skeleton")]
-    fields: &'a [Field],
-    errors: Vec<FieldError>,
-}
-
-impl Input<'_> {
-    /// The errors found so far, in the order of the form.
-    pub fn errors(&self) -> &[FieldError] {
-        &self.errors
+impl Raw {
+    /// Whether a form showed the field and nothing was typed into it.
+    fn is_blank(&self) -> bool {
+        matches!(self, Self::Form(texts) if texts.iter().all(|text| text.trim().is_empty()))
     }
 }

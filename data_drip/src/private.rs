@@ -1,3 +1,73 @@
-//! What generated code may touch. Not part of the public interface.
+//! All that generated code may touch, and nothing else. Not part of the public interface.
+
+pub use std::boxed::Box;
+pub use std::future::Future;
+pub use std::marker::{Send, Sync};
+pub use std::option::Option;
+pub use std::result::Result;
+pub use std::string::String;
+pub use std::vec::Vec;
 
 pub use linkme;
+pub use serde_json::Value;
+
+pub use crate::backfill::{
+    Backfill, BatchArgument, BoxFuture, ConnectionArgument, ConnectionOf, Context, ContextArgument, Hook, IntoChoices,
+    IntoOutcome, IsScope, Mode, RunArgument, RunBatchArgument, StateType,
+};
+pub use crate::batch::Batch;
+pub use crate::error::{Failure, Result as Outcome};
+pub use crate::options::{Choice, Field, Input, Kind, OptionEnum, OptionValue, Options, Raw, Settings, Values};
+pub use crate::registry::{DATA_DRIP_BACKFILLS_V0_1 as BACKFILLS, Entry, assert_backfills};
+pub use crate::run::{Run, RunBatch};
+pub use crate::scope::Scope;
+
+/// The database of a backfill whose `scope` says none, so that one mistake is one error.
+#[cfg(feature = "sqlite")]
+pub type AnyDatabase = sqlx::Sqlite;
+
+/// The body of a function that stands in for one with mistakes. Code that holds it does not compile.
+pub fn stub() -> ! {
+    unreachable!("a stub is only there beside a compile error")
+}
+
+/// The input of a single choice.
+pub fn enum_kind<E: OptionEnum>() -> Kind {
+    crate::options::enum_kind::<E>()
+}
+
+/// Reads a single choice.
+pub fn parse_enum<E: OptionEnum>(raw: &Raw) -> Result<E, String> {
+    crate::options::parse_enum(raw)
+}
+
+/// The rows of a batch one by one, an error prefixed with the key of its row.
+pub fn row_failed(failure: Failure, key: &crate::key::Key) -> Failure {
+    failure.context(format_args!("row with key {key}"))
+}
+
+/// The states that a backfill's functions ask for, each once.
+pub fn states<const N: usize>(asked: [Option<StateType>; N]) -> Vec<StateType> {
+    let mut states = Vec::new();
+    for state in asked.into_iter().flatten() {
+        if !states.contains(&state) {
+            states.push(state);
+        }
+    }
+    states
+}
+
+/// A `choices` answer for an option that has none.
+pub fn no_choices<'c>() -> BoxFuture<'c, Outcome<Option<Vec<Choice>>>> {
+    Box::pin(std::future::ready(Ok(None)))
+}
+
+/// Pairs of an option's name and its canonical value.
+pub fn values<const N: usize>(pairs: [(&str, Value); N]) -> Values {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The value of an option, whichever type of text its default is written as.
+pub fn text(value: impl Into<String>) -> String {
+    value.into()
+}

@@ -103,6 +103,12 @@ pub struct Run {
     pub limit: Option<u64>,
     /// Only workers of this queue take it.
     pub queue: String,
+    /// How many of its batches may be in flight at once, over all processes.
+    pub concurrency: Option<u32>,
+    /// Attempts before a failing batch is given up.
+    pub max_attempts: u32,
+    /// How long one attempt at a batch may take.
+    pub timeout: Option<Duration>,
     /// Where it stands.
     pub status: RunStatus,
     /// Who started it.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::api::{BackfillInfo, DataDrip, Defaults, RunEvent};
+use crate::api::{DataDrip, Defaults};
 use crate::backend::Backend;
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::options::{Choice, Raw};
+use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, Run, RunBatch, RunId};
 use crate::status::{BatchStatus, RunStatus};
+use crate::store::runs::RunEvent;
 
 pub(super) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 

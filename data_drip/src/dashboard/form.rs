@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::engine::NewRun;
 use super::format::datetime_local;
-use crate::api::{BackfillInfo, Defaults};
+use crate::api::Defaults;
 use crate::error::FieldError;
 use crate::options::{Choice, Field, Kind, Raw};
+use crate::registry::BackfillInfo;
 
 /// What a person typed, as they typed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

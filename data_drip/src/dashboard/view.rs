@@ -6,11 +6,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::format::{self, Moment};
-use crate::api::{BackfillInfo, Defaults, RunEvent};
+use crate::api::Defaults;
 use crate::backfill::Mode;
 use crate::options::{Field, Kind};
+use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, Run, RunBatch};
 use crate::status::RunStatus;
+use crate::store::runs::RunEvent;
 
 /// Characters of a name, a key or an option's value in a table or list.
 const SHORT: usize = 120;
@@ -327,7 +329,7 @@ impl From<RunEvent> for EventView {
     fn from(event: RunEvent) -> Self {
         Self {
             at: event.at.into(),
-            action: event.action.replace('_', " "),
+            action: event.action,
             who: event.backfiller.as_ref().map(Who::from),
             detail: event.detail.map(|detail| format::shortened(&detail, VALUE).0.into_owned()),
         }

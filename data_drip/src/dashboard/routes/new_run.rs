@@ -6,7 +6,6 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{Pairs, Params};
-use crate::api::BackfillInfo;
 use crate::dashboard::auth::{Actor, Visitor};
 use crate::dashboard::engine::Engine;
 use crate::dashboard::form::{Available, Choices, FormView, Typed};
@@ -15,6 +14,7 @@ use crate::dashboard::problem::Problem;
 use crate::dashboard::{App, templates};
 use crate::error::{Error, ErrorKind, FieldError};
 
+use crate::registry::BackfillInfo;
 #[derive(Serialize)]
 struct Page {
     backfills: Vec<Choice>,

@@ -6,14 +6,16 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::api::{BackfillInfo, Defaults, RunEvent};
+use crate::api::Defaults;
 use crate::backfill::Mode;
 use crate::dashboard::engine::{Answer, BatchFilter, Engine, NewRun, RunFilter, Verb};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::key::{Key, KeyPart, KeyRange};
 use crate::options::{Choice, Field, Kind, Settings};
+use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total};
 use crate::status::{BatchStatus, RunStatus};
+use crate::store::runs::RunEvent;
 
 pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7 }}\u{202e}\0é";
 
@@ -99,7 +101,7 @@ impl Engine for Fake {
             backfiller: Some(who()),
             detail: detail.map(str::to_owned),
         };
-        self.answer(Ok(vec![event("enqueued", None), event("retry_failed_batches", Some(HOSTILE))]))
+        self.answer(Ok(vec![event("enqueued", None), event("retried failed batches", Some(HOSTILE))]))
     }
 
     fn create<'a>(&'a self, new: NewRun, _: &'a Backfiller) -> Answer<'a, Run> {
@@ -157,9 +159,12 @@ fn info(name: &'static str, description: &'static str, mode: Mode, fields: Vec<F
         description,
         type_name: "my_backfills::employees::AddRoleToEmployee",
         module: "my_backfills::employees",
+        database: "SQLite",
         mode,
         settings: Settings::DEFAULT,
         fields,
+        hooks: &[],
+        states: Vec::new(),
     }
 }
 

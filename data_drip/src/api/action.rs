@@ -1,0 +1,106 @@
+//! Acting on a run: stop, pause, resume, retry, delete.
+
+use std::future::IntoFuture;
+
+use crate::api::no_run;
+use crate::backend::Backend;
+use crate::backfill::BoxFuture;
+use crate::core::Core;
+use crate::error::{Error, ErrorKind};
+use crate::hooks::Event;
+use crate::run::{Backfiller, Run, RunId};
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::runs::{self, Change, Request};
+
+/// A change that somebody asks for; await it. It gives back the run as it is afterwards (as it was, once deleted).
+///
+/// # Errors
+/// [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] when the run's status does not allow it, or the same run was started
+/// again since; [`ErrorKind::Database`].
+#[must_use = "nothing happens before it is awaited"]
+pub struct Action<'a, DB: Backend> {
+    core: &'a Core<DB>,
+    id: RunId,
+    request: Request,
+    by: Option<Backfiller>,
+}
+
+impl<'a, DB: Backend> Action<'a, DB> {
+    pub(super) fn new(core: &'a Core<DB>, id: RunId, request: Request) -> Self {
+        Self { core, id, request, by: None }
+    }
+
+    /// Who asks for it, for the run's events.
+    pub fn by(mut self, backfiller: &Backfiller) -> Self {
+        self.by = Some(backfiller.clone());
+        self
+    }
+
+    /// Of `stop`: rolls batches in flight back, in whichever process they run, and lets nothing of them commit.
+    pub fn now(mut self) -> Self {
+        if let Request::Stop { now } = &mut self.request {
+            *now = true;
+        }
+        self
+    }
+
+    async fn act(self) -> Result<Run, Error> {
+        let Self { core, id, request, by } = self;
+        let before = core.ask(async |conn| runs::find::<DB>(conn, id).await).await?.ok_or_else(|| no_run(id))?;
+        // Batches in flight here are rolled back first: on SQLite they hold the lock that the change needs.
+        let _halt = matches!(request, Request::Stop { now: true }).then(|| core.signals.halt(id));
+        let change = core.ask(async |conn| runs::change::<DB>(conn, id, request, by.as_ref()).await).await?;
+        let (from, to, batches) = match change {
+            Change::Done { from, to, batches } => (from, to, batches),
+            Change::Missing => return Err(no_run(id)),
+            refused => return Err(conflict(id, request, &refused)),
+        };
+        tracing::info!(run = id.0, %from, %to, action = request.action(), "a person changed a run");
+        if from != to {
+            core.hooks.announce(Event::Run(id, to));
+        }
+        if !batches.is_empty() {
+            let status = if to == RunStatus::Stopped { BatchStatus::Stopped } else { BatchStatus::Pending };
+            core.hooks.announce(Event::Batches(id, status, batches));
+        }
+        core.signals.plan.notify_waiters();
+        core.signals.work.notify_waiters();
+        core.signals.changed.notify_waiters();
+        if request == Request::Delete {
+            return Ok(before);
+        }
+        core.ask(async |conn| runs::find::<DB>(conn, id).await).await?.ok_or_else(|| no_run(id))
+    }
+}
+
+fn conflict(id: RunId, request: Request, change: &Change) -> Error {
+    let message = match (change, request) {
+        (Change::InFlight, _) => format!("a batch of run {id} is still in flight: try again when it has ended"),
+        (Change::Nothing, _) => format!("run {id} has no failed batches"),
+        (Change::Duplicate(other), _) => {
+            format!("run {other} is the same (backfill, options and limit) and active: wait for it or stop it first")
+        }
+        (Change::Refused(status), Request::Delete) => format!("run {id} is {status}: stop it before deleting it"),
+        (Change::Refused(status), Request::Stop { .. }) => format!("run {id} is {status}: there is nothing to stop"),
+        (Change::Refused(status), Request::Pause) => {
+            format!("run {id} is {status}: only a pending, enqueued or running one can be paused")
+        }
+        (Change::Refused(status), Request::Resume) => {
+            format!("run {id} is {status}: only a paused or stopped one can be resumed")
+        }
+        (Change::Refused(status), Request::Retry) => {
+            format!("run {id} is {status}: only a failed one has failed batches to retry")
+        }
+        (Change::Done { .. } | Change::Missing, _) => unreachable!("not a refusal"),
+    };
+    Error::new(ErrorKind::Conflict, message)
+}
+
+impl<'a, DB: Backend> IntoFuture for Action<'a, DB> {
+    type Output = Result<Run, Error>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.act())
+    }
+}

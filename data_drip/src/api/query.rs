@@ -1,0 +1,112 @@
+//! Listing runs and batches, a page at a time.
+
+use std::future::IntoFuture;
+
+use crate::backend::Backend;
+use crate::backfill::BoxFuture;
+use crate::core::Core;
+use crate::error::Error;
+use crate::run::{Run, RunBatch, RunId};
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::{batches, runs};
+
+/// Which runs, newest first; await it.
+#[must_use = "nothing happens before it is awaited"]
+pub struct RunQuery<'a, DB: Backend> {
+    core: &'a Core<DB>,
+    filter: runs::Filter,
+}
+
+impl<'a, DB: Backend> RunQuery<'a, DB> {
+    pub(super) fn new(core: &'a Core<DB>) -> Self {
+        Self { core, filter: runs::Filter { limit: 25, ..runs::Filter::default() } }
+    }
+
+    /// Only runs in this status.
+    pub fn status(mut self, status: RunStatus) -> Self {
+        self.filter.status = Some(status);
+        self
+    }
+
+    /// Only runs of this backfill.
+    pub fn backfill(mut self, name: &str) -> Self {
+        self.filter.backfill = Some(name.to_owned());
+        self
+    }
+
+    /// Only runs that this person started, by the host's id.
+    pub fn backfiller(mut self, id: &str) -> Self {
+        self.filter.backfiller = Some(id.to_owned());
+        self
+    }
+
+    /// Only runs older than this one: the next page after the last run of a page.
+    pub fn before(mut self, id: RunId) -> Self {
+        self.filter.before = Some(id);
+        self
+    }
+
+    /// At most this many; 25.
+    pub fn limit(mut self, runs: u32) -> Self {
+        self.filter.limit = runs;
+        self
+    }
+}
+
+impl<'a, DB: Backend> IntoFuture for RunQuery<'a, DB> {
+    type Output = Result<Vec<Run>, Error>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut conn = self.core.pool.acquire().await?;
+            let ids = runs::list::<DB>(&mut conn, &self.filter).await?;
+            Ok(runs::select::<DB>(&mut conn, &ids).await?)
+        })
+    }
+}
+
+/// Which batches of a run, by position; await it.
+#[must_use = "nothing happens before it is awaited"]
+pub struct BatchQuery<'a, DB: Backend> {
+    core: &'a Core<DB>,
+    run: RunId,
+    filter: batches::Filter,
+}
+
+impl<'a, DB: Backend> BatchQuery<'a, DB> {
+    pub(super) fn new(core: &'a Core<DB>, run: RunId) -> Self {
+        Self { core, run, filter: batches::Filter { limit: 50, ..batches::Filter::default() } }
+    }
+
+    /// Only batches in this status.
+    pub fn status(mut self, status: BatchStatus) -> Self {
+        self.filter.status = Some(status);
+        self
+    }
+
+    /// Only batches behind this position: the next page after the last batch of a page.
+    pub fn after(mut self, position: u64) -> Self {
+        self.filter.after = Some(position);
+        self
+    }
+
+    /// At most this many; 50.
+    pub fn limit(mut self, batches: u32) -> Self {
+        self.filter.limit = batches;
+        self
+    }
+}
+
+impl<'a, DB: Backend> IntoFuture for BatchQuery<'a, DB> {
+    type Output = Result<Vec<RunBatch>, Error>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut conn = self.core.pool.acquire().await?;
+            let ids = batches::list::<DB>(&mut conn, self.run, &self.filter).await?;
+            Ok(batches::select::<DB>(&mut conn, &ids).await?)
+        })
+    }
+}

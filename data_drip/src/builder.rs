@@ -1,0 +1,262 @@
+//! Setting up: what the host gives, and the checks before anything runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Pool;
+
+use crate::api::DataDrip;
+use crate::backend::Backend;
+use crate::backfill::{Backfill, Hook, States};
+use crate::config::{Config, Environment};
+use crate::core::{Core, Signals};
+use crate::error::{Error, ErrorKind};
+use crate::executor::check_pool;
+use crate::hooks::{self, AnyHandler, Handler, Lookup};
+use crate::registry::{Registration, Registry, linked};
+use crate::store::migrate::Migrate;
+
+/// Sets a [`DataDrip`] up. Every setting has a default that suits a first start.
+#[must_use = "nothing happens before `build().await`"]
+pub struct Builder<DB: Backend> {
+    pool: Pool<DB>,
+    config: Config,
+    states: States,
+    given: Vec<Registration>,
+    only_given: bool,
+    require: bool,
+    handler: Option<Arc<dyn AnyHandler>>,
+    environment: bool,
+}
+
+impl<DB: Backend> Builder<DB> {
+    pub(crate) fn new(pool: Pool<DB>) -> Self {
+        Self {
+            pool,
+            config: Config::default(),
+            states: States::default(),
+            given: Vec::new(),
+            only_given: false,
+            require: false,
+            handler: None,
+            environment: false,
+        }
+    }
+
+    /// Gives backfills a value of the application: what they ask for with a `State<S>` argument. One of each type.
+    pub fn state<S: Send + Sync + 'static>(mut self, value: S) -> Self {
+        self.states.insert(value);
+        self
+    }
+
+    /// Registers a backfill by its type, whether or not the linker has collected it.
+    pub fn with<T: Backfill>(mut self) -> Self {
+        self.given.push(Registration::of::<T>());
+        self
+    }
+
+    /// Makes an empty registry an error at start-up instead of a warning.
+    pub fn require_backfills(mut self) -> Self {
+        self.require = true;
+        self
+    }
+
+    /// How many batches this process works on at once; 1. SQLite has one writer: there it must be 1.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.config.slots = slots;
+        self
+    }
+
+    /// Elements per batch where neither the run nor the backfill says; 1,000.
+    pub fn batch_size(mut self, elements: u64) -> Self {
+        self.config.batch_size = elements;
+        self
+    }
+
+    /// Pause of a slot after each batch where neither the run nor the backfill says; none.
+    pub fn sleep(mut self, pause: Duration) -> Self {
+        self.config.sleep = pause;
+        self
+    }
+
+    /// Works on runs of these queues only; on all without.
+    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.config.queues = queues.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How often an idle process looks for work of other processes; one second.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.config.poll_interval = interval;
+        self
+    }
+
+    /// How long a silent worker keeps its batches; 30 seconds. It renews three times as often.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
+    /// How long a shutdown waits for batches in flight before it rolls them back; 30 seconds.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// Lets the executor use the host's pool instead of opening one of its own on the same options.
+    ///
+    /// Needed for databases in memory, and where connections are set up by the pool's `after_connect`. Batches then
+    /// compete with the application for connections, one at a time.
+    pub fn share_pool(mut self) -> Self {
+        self.config.share_pool = true;
+        self
+    }
+
+    /// Is told about every change of status, where the backfill has no hook of that name itself.
+    pub fn handler(mut self, handler: impl Handler) -> Self {
+        self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// When DataDrip's own tables are created and changed; at `build()`.
+    pub fn migrate(mut self, migrate: Migrate) -> Self {
+        self.config.migrate = migrate;
+        self
+    }
+
+    /// Reads `DATA_DRIP_CONCURRENCY`, `DATA_DRIP_BATCH_SIZE`, `DATA_DRIP_SLEEP`, `DATA_DRIP_QUEUES` and
+    /// `DATA_DRIP_POLL_INTERVAL`; what they say wins over code. A bad value is an error of `build()`.
+    pub fn from_env(mut self) -> Self {
+        self.environment = true;
+        self
+    }
+
+    /// Leaves out what the linker collected: for tests of one backfill.
+    #[cfg(feature = "testing")]
+    pub(crate) fn only_given(mut self) -> Self {
+        self.only_given = true;
+        self
+    }
+
+    /// Checks the registry and the settings, and brings DataDrip's tables up to date.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Configuration`]: two backfills of one name, a backfill for another database, a state that was not
+    ///   given, a bad setting or variable, tables that are missing with [`Migrate::Check`];
+    /// - [`ErrorKind::Version`]: the database needs a newer version of this crate;
+    /// - [`ErrorKind::Database`]: it did not answer, or refused the migration.
+    pub async fn build(mut self) -> Result<DataDrip<DB>, Error> {
+        if self.environment {
+            self.config.apply(Environment::read(|name| std::env::var(name).ok())?);
+        }
+        check_config::<DB>(&self.config)?;
+        let linked = if self.only_given { Vec::new() } else { linked() };
+        let registry = Registry::new(linked.into_iter().chain(self.given))?;
+        if registry.is_empty() {
+            if self.require {
+                return Err(Error::new(ErrorKind::Configuration, crate::registry::NOTHING_LINKED));
+            }
+            tracing::warn!("{}", crate::registry::NOTHING_LINKED);
+        }
+        let definitions = definitions(&registry, &self.states)?;
+        check_pool::<DB>(&self.pool, self.config.share_pool).await?;
+        DB::migrate(&self.pool, self.config.migrate).await?;
+
+        let (runs, batches) = listeners(&registry, self.handler.is_some());
+        let (hooks, inbox) = hooks::channel(runs, batches);
+        let core = Arc::new(Core {
+            pool: self.pool,
+            config: self.config,
+            registry,
+            definitions,
+            states: self.states,
+            hooks,
+            signals: Signals::default(),
+        });
+        let lookup: Arc<dyn Lookup<DB>> = Arc::clone(&core) as _;
+        // It ends with the last clone of the core, which holds the entrance.
+        tokio::spawn(hooks::dispatch(inbox, Arc::downgrade(&lookup), self.handler));
+        let drip = DataDrip::new(core);
+        warn_about_runs_without_code(&drip).await;
+        Ok(drip)
+    }
+}
+
+fn check_config<DB: Backend>(config: &Config) -> Result<(), Error> {
+    let wrong = |message: String| Err(Error::new(ErrorKind::Configuration, message));
+    if config.slots == 0 {
+        return wrong("a worker needs at least one slot".into());
+    }
+    if let Some(most) = DB::MAX_SLOTS.filter(|&most| config.slots > most) {
+        return wrong(format!(
+            "{} slots were asked for, but {} has one writer at a time: use {most}",
+            config.slots,
+            DB::LABEL
+        ));
+    }
+    if config.batch_size == 0 {
+        return wrong("the batch size must be at least 1".into());
+    }
+    if config.poll_interval.is_zero() {
+        return wrong("the poll interval must not be zero".into());
+    }
+    if config.lease < Duration::from_millis(100) {
+        return wrong(format!("a lease of {:?} is too short to be renewed in time: use seconds", config.lease));
+    }
+    Ok(())
+}
+
+type Definitions<DB> = HashMap<&'static str, Arc<dyn crate::registry::Definition<DB>>>;
+
+/// The code of each backfill, for this database; all mistakes at once.
+fn definitions<DB: Backend>(registry: &Registry, states: &States) -> Result<Definitions<DB>, Error> {
+    let mut definitions = HashMap::new();
+    let mut wrong = Vec::new();
+    for registration in registry.iter() {
+        let info = &registration.info;
+        match registration.definition::<DB>() {
+            Some(definition) => drop(definitions.insert(info.name, definition)),
+            None => wrong.push(format!(
+                "backfill `{}` ({}) is written for {}, but the pool is {}",
+                info.name,
+                info.type_name,
+                info.database,
+                DB::LABEL
+            )),
+        }
+        for state in info.states.iter().filter(|&&state| !states.has(state)) {
+            wrong.push(format!(
+                "backfill `{}` ({}) asks for `State<{}>`: give it to the builder with `.state(…)`",
+                info.name, info.type_name, state.name
+            ));
+        }
+        if info.settings.batch_size == Some(0) {
+            wrong.push(format!("backfill `{}` ({}) has a batch size of 0", info.name, info.type_name));
+        }
+    }
+    if wrong.is_empty() { Ok(definitions) } else { Err(Error::new(ErrorKind::Configuration, wrong.join("; "))) }
+}
+
+/// Whether anybody listens to changes of runs, and of batches.
+fn listeners(registry: &Registry, global: bool) -> (bool, bool) {
+    const RUNS: [Hook; 7] = [
+        Hook::RunPending,
+        Hook::RunEnqueued,
+        Hook::RunRunning,
+        Hook::RunPaused,
+        Hook::RunCompleted,
+        Hook::RunFailed,
+        Hook::RunStopped,
+    ];
+    let hooks = || registry.iter().flat_map(|registration| registration.info.hooks);
+    (global || hooks().any(|hook| RUNS.contains(hook)), global || hooks().any(|hook| !RUNS.contains(hook)))
+}
+
+async fn warn_about_runs_without_code<DB: Backend>(drip: &DataDrip<DB>) {
+    match drip.names_without_code().await {
+        Ok(names) if names.is_empty() => {}
+        Ok(names) => tracing::warn!(?names, "these backfills have runs in the database but no code in this binary"),
+        Err(error) => tracing::warn!(%error, "could not look for runs without code"),
+    }
+}

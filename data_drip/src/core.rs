@@ -1,0 +1,255 @@
+//! What the run API, the executor and the dashboard of one process share.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::Pool;
+use sqlx::pool::PoolConnection;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::{Backend, Session};
+use crate::backfill::{BoxFuture, Context, Hook, States};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::hooks::{Hooks, Lookup};
+use crate::options::{Raw, Values};
+use crate::registry::{Definition, Instance, Registry};
+use crate::run::{BatchId, Run, RunBatch, RunId};
+use crate::store::{batches, patiently, runs};
+
+/// How long a request of a person waits for a database that is busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Shared by everything that was made from one builder.
+pub(crate) struct Core<DB: Backend> {
+    /// The host's pool: for requests. The executor opens its own.
+    pub(crate) pool: Pool<DB>,
+    pub(crate) config: Config,
+    pub(crate) registry: Registry,
+    pub(crate) definitions: HashMap<&'static str, Arc<dyn Definition<DB>>>,
+    pub(crate) states: States,
+    pub(crate) hooks: Hooks,
+    pub(crate) signals: Signals,
+}
+
+/// What one part of the process tells the others, so that they need not wait for their next poll.
+#[derive(Default)]
+pub(crate) struct Signals {
+    /// There may be a batch to claim.
+    pub(crate) work: Notify,
+    /// There may be a run to plan, or room for more batches.
+    pub(crate) plan: Notify,
+    /// Batches claimed in this process so far.
+    claims: watch::Sender<u64>,
+    /// Some run changed.
+    pub(crate) changed: Notify,
+    /// Batches whose transaction is open in this process.
+    flights: Mutex<HashMap<BatchId, Flight>>,
+    /// Runs that are being stopped now: none of their batches may begin.
+    halted: Mutex<HashSet<RunId>>,
+    /// The host is shutting down: event streams end.
+    pub(crate) closing: CancellationToken,
+}
+
+/// A batch in this process's hands, from its claim to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub(crate) run: RunId,
+    pub(crate) epoch: i64,
+    /// Cancelled when the batch has to be rolled back.
+    pub(crate) cancel: CancellationToken,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds one of these; the data would be whole even so.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Signals {
+    /// Enters a claim; the token is cancelled when the batch has to be rolled back.
+    pub(crate) fn depart(&self, batch: BatchId, run: RunId, epoch: i64) -> CancellationToken {
+        self.claims.send_modify(|claims| *claims += 1);
+        let cancel = CancellationToken::new();
+        locked(&self.flights).insert(batch, Flight { run, epoch, cancel: cancel.clone() });
+        if locked(&self.halted).contains(&run) {
+            cancel.cancel();
+        }
+        cancel
+    }
+
+    /// Forgets a claim that is done with.
+    pub(crate) fn arrive(&self, batch: BatchId, epoch: i64) {
+        let mut flights = locked(&self.flights);
+        if flights.get(&batch).is_some_and(|flight| flight.epoch == epoch) {
+            flights.remove(&batch);
+        }
+    }
+
+    /// Batches claimed in this process so far.
+    pub(crate) fn claimed(&self) -> u64 {
+        *self.claims.borrow()
+    }
+
+    /// Resolves when so many batches were claimed in this process.
+    pub(crate) async fn claimed_reaches(&self, claims: u64) {
+        // The sender lives as long as `self`.
+        let _ = self.claims.subscribe().wait_for(|&now| now >= claims).await;
+    }
+
+    pub(crate) fn flights(&self) -> Vec<(BatchId, Flight)> {
+        locked(&self.flights).iter().map(|(id, flight)| (*id, flight.clone())).collect()
+    }
+
+    /// Rolls back what is in flight of a run, and lets nothing of it begin until the guard is dropped.
+    pub(crate) fn halt(&self, run: RunId) -> Halt<'_> {
+        locked(&self.halted).insert(run);
+        for (_, flight) in self.flights() {
+            if flight.run == run {
+                flight.cancel.cancel();
+            }
+        }
+        Halt { signals: self, run }
+    }
+
+    pub(crate) fn cancel_all(&self) {
+        for (_, flight) in self.flights() {
+            flight.cancel.cancel();
+        }
+    }
+}
+
+/// While this lives, no batch of the run begins in this process.
+pub(crate) struct Halt<'a> {
+    signals: &'a Signals,
+    run: RunId,
+}
+
+impl Drop for Halt<'_> {
+    fn drop(&mut self) {
+        locked(&self.signals.halted).remove(&self.run);
+        self.signals.work.notify_waiters();
+    }
+}
+
+impl<DB: Backend> Core<DB> {
+    /// The code of a backfill.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when this process has none.
+    pub(crate) fn definition(&self, name: &str) -> Result<&Arc<dyn Definition<DB>>, Error> {
+        self.definitions.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.registry.iter().map(|registration| registration.info.name).collect();
+            let known = if known.is_empty() { "none is".to_owned() } else { known.join(", ") };
+            Error::new(ErrorKind::NotFound, format!("no backfill is named `{name}`; registered: {known}"))
+        })
+    }
+
+    /// The run's backfill with its options.
+    ///
+    /// # Errors
+    /// When there is no code for it, or the stored options do not fit the code any more.
+    pub(crate) fn instance_of(&self, run: &Run) -> Result<Arc<dyn Instance<DB>>, Error> {
+        self.definition(&run.backfill)?.parse(&raw(&run.options)).map_err(|fields| {
+            let listed: Vec<_> = fields.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+            let message = format!("the stored options do not fit the code of this process: {}", listed.join("; "));
+            Error::new(ErrorKind::Invalid, message).with_fields(fields)
+        })
+    }
+
+    /// Does one thing on a connection of the host's pool, again and again while the database is busy.
+    pub(crate) async fn ask<T>(
+        &self,
+        mut work: impl AsyncFnMut(&mut DB::Connection) -> sqlx::Result<T>,
+    ) -> Result<T, Error> {
+        let outcome = patiently::<DB, _>(PATIENCE, async || work(&mut *self.pool.acquire().await?).await).await;
+        Ok(outcome?)
+    }
+}
+
+/// Stored options as the parser takes them.
+pub(crate) fn raw(values: &Values) -> HashMap<String, Raw> {
+    values.iter().map(|(name, value)| (name.clone(), Raw::Json(value.clone()))).collect()
+}
+
+impl<DB: Backend> Lookup<DB> for Core<DB> {
+    fn run(&self, id: RunId) -> BoxFuture<'_, Option<Run>> {
+        Box::pin(async move {
+            let mut conn = self.pool.acquire().await.ok()?;
+            runs::find::<DB>(&mut conn, id).await.ok().flatten()
+        })
+    }
+
+    fn batches<'a>(&'a self, ids: &'a [BatchId]) -> BoxFuture<'a, Vec<RunBatch>> {
+        Box::pin(async move {
+            let Ok(mut conn) = self.pool.acquire().await else { return Vec::new() };
+            batches::select::<DB>(&mut conn, ids).await.unwrap_or_default()
+        })
+    }
+
+    fn instance(&self, run: &Run) -> Option<(Arc<dyn Instance<DB>>, &'static [Hook])> {
+        let hooks = self.registry.get(&run.backfill)?.info.hooks;
+        if hooks.is_empty() {
+            return None;
+        }
+        Some((self.instance_of(run).ok()?, hooks))
+    }
+
+    fn context(&self, run: &Run) -> Context {
+        Context::new(Arc::new(run.clone()), self.states.clone())
+    }
+}
+
+/// A connection under control. Dropped, it goes back to its pool with inert hooks.
+pub(crate) struct Link<DB: Backend> {
+    conn: PoolConnection<DB>,
+    pub(crate) session: DB::Session,
+}
+
+impl<DB: Backend> Link<DB> {
+    pub(crate) async fn acquire(pool: &Pool<DB>) -> sqlx::Result<Self> {
+        let mut conn = pool.acquire().await?;
+        let session = DB::attach(&mut conn).await?;
+        Ok(Self { conn, session })
+    }
+
+    /// Gives the connection back as it was.
+    pub(crate) async fn release(mut self) {
+        if let Err(error) = DB::detach(&mut self.conn).await {
+            tracing::debug!(%error, "a connection could not be given back as it was");
+        }
+    }
+
+    /// Closes the connection: nobody knows what state it is in.
+    pub(crate) fn discard(mut self) {
+        self.conn.close_on_drop();
+    }
+
+    /// Connection and control at once.
+    pub(crate) fn parts(&mut self) -> (&mut DB::Connection, &DB::Session) {
+        (&mut self.conn, &self.session)
+    }
+}
+
+impl<DB: Backend> Drop for Link<DB> {
+    fn drop(&mut self) {
+        self.session.resume();
+        self.session.deadline(None);
+    }
+}
+
+impl<DB: Backend> Deref for Link<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        &self.conn
+    }
+}
+
+impl<DB: Backend> DerefMut for Link<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        &mut self.conn
+    }
+}

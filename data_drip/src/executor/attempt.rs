@@ -1,0 +1,314 @@
+//! One attempt at one batch: user code, the completion and the next claim in ONE transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::backend::{Backend, Session, Statement};
+use crate::batch::{Batch, BatchParts, count_statement};
+use crate::core::Link;
+use crate::error::Failure;
+use crate::executor::code::{Code, Unfit};
+use crate::executor::{Engine, schedule};
+use crate::panics::caught;
+use crate::run::RunId;
+use crate::status::RunStatus;
+use crate::store::batches::{self, Claim, Unfinished};
+
+/// How an attempt ended.
+pub(super) enum Ended {
+    /// Committed. With `next`, the same commit claimed another batch.
+    Completed { processed: u64, sleep: Duration, next: Option<Box<Claim>> },
+    /// Rolled back, and this worker still holds the claim.
+    Unfinished(Unfinished),
+    /// Rolled back, and somebody else holds the claim.
+    Lost,
+}
+
+const RELEASED: Ended = Ended::Unfinished(Unfinished::Released);
+
+/// Works on a claim, in a task of its own. The link comes back unless its state is not known.
+pub(super) async fn run<DB: Backend>(
+    engine: &Arc<Engine<DB>>,
+    link: Link<DB>,
+    claim: &Claim,
+    cancel: CancellationToken,
+    skip: Vec<RunId>,
+) -> (Option<Link<DB>>, Ended) {
+    let span = tracing::info_span!("batch", run = claim.batch.run_id.0, batch = claim.batch.id.0, epoch = claim.epoch);
+    let attempt = Attempt { engine: Arc::clone(engine), claim: claim.clone(), cancel, skip };
+    match tokio::spawn(attempt.run(link).instrument(span)).await {
+        Ok(outcome) => outcome,
+        // User code is caught inside; this would be a mistake of ours, or the runtime going away.
+        Err(error) => {
+            (None, transient(claim, format!("the attempt ended unexpectedly: {error}")))
+        }
+    }
+}
+
+struct Attempt<DB: Backend> {
+    engine: Arc<Engine<DB>>,
+    claim: Claim,
+    cancel: CancellationToken,
+    skip: Vec<RunId>,
+}
+
+/// How the work inside the transaction ended; nothing is committed yet.
+enum Worked {
+    /// Everything is written: the commit decides.
+    Ready(Done),
+    /// User code, or a statement of the engine, ended with this.
+    Failed(Failure),
+    /// It has to be rolled back, and is nobody's fault.
+    Released,
+    /// The claim is somebody else's.
+    Lost,
+    TimedOut(Duration),
+}
+
+/// What a commit brings.
+struct Done {
+    processed: u64,
+    sleep: Duration,
+    next: Option<Box<Claim>>,
+}
+
+impl From<Done> for Ended {
+    fn from(Done { processed, sleep, next }: Done) -> Self {
+        Self::Completed { processed, sleep, next }
+    }
+}
+
+impl From<sqlx::Error> for Worked {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<DB: Backend> Attempt<DB> {
+    async fn run(self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
+        let code = match self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await {
+            Ok(code) => code,
+            Err(unfit) => return (Some(link), self.unfit(unfit)),
+        };
+        if self.claim.batch.losses == 0 {
+            let _beside_others = self.engine.alone.read().await;
+            return self.transaction(link, &code).await;
+        }
+        // A process died with this batch: the next loss must tell whether that was the batch's doing.
+        let _alone = self.engine.alone.write().await;
+        match batches::mark_lone::<DB>(&mut link, &self.claim).await {
+            Ok(true) => self.transaction(link, &code).await,
+            Ok(false) => (Some(link), Ended::Lost),
+            Err(error) => (Some(link), self.failed(&error.into(), &code)),
+        }
+    }
+
+    fn unfit(&self, unfit: Unfit) -> Ended {
+        match unfit {
+            Unfit::Options(error) => Ended::Unfinished(Unfinished::GaveUp { error: error.to_string(), counted: false }),
+            Unfit::Table(error) => {
+                tracing::error!(run = self.claim.batch.run_id.0, %error, "this process refuses the run");
+                self.engine.refuse(self.claim.batch.run_id);
+                RELEASED
+            }
+            Unfit::Database(error) => transient(&self.claim, error.to_string()),
+        }
+    }
+
+    async fn transaction(&self, mut link: Link<DB>, code: &Code<DB>) -> (Option<Link<DB>>, Ended) {
+        let (conn, session) = link.parts();
+        let mut tx = loop {
+            if !self.may_begin() {
+                return (Some(link), RELEASED);
+            }
+            match DB::begin(&mut *conn).await {
+                Ok(tx) => break tx,
+                // A neighbour's long batch holds SQLite's only write lock: waiting for it is not this batch's failure.
+                Err(error @ sqlx::Error::Database(_)) if DB::is_transient(&error) => {}
+                Err(error) => return (None, self.failed(&error.into(), code)),
+            }
+        };
+        let worked = self.work(&mut tx, session, code).await;
+        if let Worked::Ready(done) = worked {
+            return match tx.commit().await {
+                Ok(()) => (Some(link), done.into()),
+                // The database answered: it did not commit. Dropping `tx` has queued the rollback.
+                Err(error @ sqlx::Error::Database(_)) => (Some(link), self.failed(&error.into(), code)),
+                Err(error) => {
+                    link.discard();
+                    (None, self.after_unknown_commit(error, done).await)
+                }
+            };
+        }
+        // Before lifting an interruption: it has to end the statement that may still be running.
+        let rolled_back = tx.rollback().await;
+        session.resume();
+        let ended = match worked {
+            Worked::Failed(failure) => self.failed(&failure, code),
+            Worked::TimedOut(after) => {
+                let error = format!("timed out after {after:?}; everything it did is rolled back");
+                self.attempt_failed(error, code)
+            }
+            Worked::Lost => Ended::Lost,
+            Worked::Released | Worked::Ready(_) => RELEASED,
+        };
+        match rolled_back {
+            Ok(()) => (Some(link), ended),
+            Err(error) => {
+                tracing::warn!(%error, "a rollback was not answered: the connection is closed");
+                link.discard();
+                (None, ended)
+            }
+        }
+    }
+
+    fn may_begin(&self) -> bool {
+        !self.cancel.is_cancelled() && !self.engine.draining.is_cancelled() && self.engine.lease.is_held()
+    }
+
+    /// Everything between `BEGIN` and `COMMIT`.
+    async fn work(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Worked {
+        match batches::check::<DB>(tx, &self.claim).await {
+            Ok(Some(RunStatus::Running)) => {}
+            Ok(Some(_)) => return Worked::Released,
+            Ok(None) => return Worked::Lost,
+            Err(error) => return error.into(),
+        }
+        match self.user_code(tx, session, code).await {
+            Ok(processed) => self.complete(tx, code, processed).await.unwrap_or_else(Worked::from),
+            Err(worked) => worked,
+        }
+    }
+
+    /// Runs user code under the guard; the number of elements that it processed.
+    async fn user_code(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Result<u64, Worked> {
+        let scope = code.scope().map_err(Worked::Failed)?;
+        let count = count_statement(&scope, &code.spec, &self.claim.batch.range).map_err(|e| Worked::Failed(e.into()))?;
+        let mut before = None;
+        if self.engine.shares_pool() {
+            // There may be no second connection to count on afterwards.
+            before = Some(self.count(tx, count.clone()).await?);
+        }
+        DB::guard(tx, session).await?;
+        let mut batch = Batch::new(BatchParts {
+            conn: &mut *tx,
+            scope: &scope,
+            spec: &code.spec,
+            run: &code.run,
+            info: &self.claim.batch,
+            limit: code.run.limit.map(|_| self.claim.batch.planned_size),
+            lock: code.lock,
+        });
+        let outcome = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Worked::Released),
+            after = elapsed(code.run.timeout) => Err(Worked::TimedOut(after)),
+            outcome = caught(|| code.instance.process(&mut batch, &code.context)) => outcome.map_err(Worked::Failed),
+        };
+        if matches!(outcome, Err(Worked::Released | Worked::TimedOut(_))) {
+            session.interrupt();
+        }
+        let counted = batch.counted();
+        let intact = DB::unguard(tx, session).await?;
+        outcome?;
+        if !intact {
+            return Err(Worked::Failed(Failure::from(BROKEN)));
+        }
+        match counted.or(before) {
+            Some(processed) => Ok(processed),
+            // The batch's transaction may have taken rows out of the scope; another connection still sees them.
+            None => {
+                let mut other = self.engine.pool.acquire().await?;
+                self.count(&mut other, count).await
+            }
+        }
+    }
+
+    async fn count(&self, conn: &mut DB::Connection, statement: Statement) -> Result<u64, Worked> {
+        let rows = DB::fetch(conn, statement).await?;
+        let count = rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten().unwrap_or(0);
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Writes the completion, and claims the next batch with the same commit.
+    async fn complete(&self, tx: &mut DB::Connection, code: &Code<DB>, processed: u64) -> sqlx::Result<Worked> {
+        if !batches::complete::<DB>(tx, &self.claim, processed).await? {
+            return Ok(Worked::Lost);
+        }
+        let sleep = code.run.sleep;
+        let mut next = None;
+        // Not while the run rests, and not where others wait for the connection.
+        if sleep.is_zero() && self.may_begin() && !self.engine.shares_pool() {
+            let last = Some(self.claim.batch.run_id);
+            next = batches::claim::<DB>(tx, &self.engine.wanted, &self.skip, last).await?;
+        }
+        Ok(Worked::Ready(Done { processed, sleep, next: next.map(Box::new) }))
+    }
+
+    /// A commit was sent and not answered: the database is asked what became of it, on another connection.
+    async fn after_unknown_commit(&self, error: sqlx::Error, done: Done) -> Ended {
+        tracing::warn!(%error, "a commit was not answered: the database is asked what became of it");
+        let mut failed = 0;
+        while self.engine.lease.is_held() {
+            let outcome = async {
+                let mut conn = self.engine.pool.acquire().await?;
+                batches::is_completed::<DB>(&mut conn, &self.claim).await
+            };
+            match outcome.await {
+                Ok(true) => return done.into(),
+                Ok(false) => return transient(&self.claim, format!("the commit was lost: {error}")),
+                Err(error) => {
+                    failed += 1;
+                    tracing::debug!(%error, "the database does not answer yet");
+                    tokio::time::sleep(schedule::after_transient(failed)).await;
+                }
+            }
+        }
+        // Whoever takes the claim over finds out by its fence.
+        Ended::Lost
+    }
+
+    fn failed(&self, failure: &Failure, code: &Code<DB>) -> Ended {
+        let error = failure.full_message();
+        if failure.is_transient() || failure.chain().any(DB::is_transient) {
+            return transient(&self.claim, error);
+        }
+        self.attempt_failed(error, code)
+    }
+
+    fn attempt_failed(&self, error: String, code: &Code<DB>) -> Ended {
+        let failed = self.claim.batch.attempts + 1;
+        Ended::Unfinished(if failed >= code.run.max_attempts {
+            Unfinished::GaveUp { error, counted: true }
+        } else {
+            Unfinished::Attempt { error, again_in: schedule::after_attempt(failed) }
+        })
+    }
+}
+
+const BROKEN: &str = "the batch's transaction was ended by user code (a COMMIT or ROLLBACK, an `OR ROLLBACK` conflict \
+     whose error was swallowed, or a nested transaction left open): nothing of the batch is kept. Leave the transaction \
+     to the batch, and return errors instead of swallowing them";
+
+fn transient(claim: &Claim, error: String) -> Ended {
+    let failed = claim.transients + 1;
+    Ended::Unfinished(if failed > schedule::MOST_TRANSIENTS {
+        Unfinished::GaveUp { error: format!("given up after {failed} tries: {error}"), counted: false }
+    } else {
+        Unfinished::Transient { error, again_in: schedule::after_transient(failed) }
+    })
+}
+
+/// Resolves when the time is over; never without a bound.
+async fn elapsed(timeout: Option<Duration>) -> Duration {
+    match timeout {
+        Some(timeout) => {
+            tokio::time::sleep(timeout).await;
+            timeout
+        }
+        None => std::future::pending().await,
+    }
+}

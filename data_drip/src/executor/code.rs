@@ -1,0 +1,125 @@
+//! A run's code in this process: its options parsed, its table and key compared with what the planner pinned.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::backend::{Backend, KeySpec};
+use crate::backfill::Context;
+use crate::core::Core;
+use crate::error::{Error, ErrorKind, Failure};
+use crate::registry::Instance;
+use crate::run::{Run, RunId};
+use crate::scope::Scope;
+use crate::store::{plans, runs};
+
+/// Runs kept ready at most; beyond, the oldest makes room.
+const KEPT: usize = 64;
+
+/// Everything a batch needs that is the same for each batch of a run.
+pub(super) struct Code<DB: Backend> {
+    pub(super) run: Arc<Run>,
+    pub(super) instance: Arc<dyn Instance<DB>>,
+    pub(super) context: Context,
+    pub(super) spec: KeySpec,
+    pub(super) lock: bool,
+}
+
+impl<DB: Backend> Code<DB> {
+    /// Asks user code which rows.
+    pub(super) fn scope(&self) -> crate::Result<Scope<DB>> {
+        scope_of(&*self.instance)
+    }
+}
+
+/// The scope of a backfill; it is user code, and may panic.
+pub(super) fn scope_of<DB: Backend>(instance: &dyn Instance<DB>) -> crate::Result<Scope<DB>> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| instance.scope()))
+        .map_err(|panic| Failure::from(format!("`scope` panicked: {}", crate::panics::message(&*panic))))
+}
+
+/// The runs that this process has worked on lately.
+pub(super) struct Codes<DB: Backend>(Mutex<HashMap<RunId, Arc<Code<DB>>>>);
+
+impl<DB: Backend> Default for Codes<DB> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+/// Why a run cannot be worked on here.
+pub(super) enum Unfit {
+    /// Its options do not fit the code, or there is no code: nobody with this code can.
+    Options(Error),
+    /// The code names another table or key than the one that was pinned: others may be right.
+    Table(Error),
+    /// The database did not answer.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Unfit {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl<DB: Backend> Codes<DB> {
+    pub(super) async fn get(
+        &self,
+        core: &Core<DB>,
+        conn: &mut DB::Connection,
+        id: RunId,
+    ) -> Result<Arc<Code<DB>>, Unfit> {
+        if let Some(code) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Arc::clone(code));
+        }
+        let code = Arc::new(load(core, conn, id).await?);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT
+            && let Some(&oldest) = kept.keys().min()
+        {
+            kept.remove(&oldest);
+        }
+        kept.insert(id, Arc::clone(&code));
+        Ok(code)
+    }
+
+    pub(super) fn forget(&self, id: RunId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+async fn load<DB: Backend>(core: &Core<DB>, conn: &mut DB::Connection, id: RunId) -> Result<Code<DB>, Unfit> {
+    let run = runs::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let plan = plans::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let instance = core.instance_of(&run).map_err(Unfit::Options)?;
+    let spec = spec_of(&*instance, conn, plan.spec.as_ref()).await.map_err(|error| match error.kind() {
+        ErrorKind::Database => Unfit::Database(sqlx::Error::Protocol(error.to_string())),
+        _ => Unfit::Table(error),
+    })?;
+    let lock = core.registry.get(&run.backfill).is_none_or(|registration| registration.info.settings.lock);
+    let run = Arc::new(run);
+    let context = Context::new(Arc::clone(&run), core.states.clone());
+    Ok(Code { run, instance, context, spec, lock })
+}
+
+/// The table and key that the code names, as the catalogue describes them; refused when others are pinned.
+pub(super) async fn spec_of<DB: Backend>(
+    instance: &dyn Instance<DB>,
+    conn: &mut DB::Connection,
+    pinned: Option<&KeySpec>,
+) -> Result<KeySpec, Error> {
+    let scope = scope_of(instance)
+        .map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
+    let spec = scope.resolve(conn).await?;
+    match pinned {
+        Some(pinned) if *pinned != spec => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the run was planned over {pinned}, but the code of this process says {spec}: \
+                 this process leaves it to others"
+            ),
+        )),
+        _ => Ok(spec),
+    }
+}

@@ -1,0 +1,222 @@
+//! The worker's lease: one heartbeat for the whole process, and what it tells about the worker's claims.
+//!
+//! The heart beats on a thread and a runtime of its own: user code that computes without awaiting, or a pool without
+//! free connections, must not cost the worker its claims. Only a shared pool forces it onto the host's runtime.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::Pool;
+use sqlx::pool::PoolOptions;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::Backend;
+use crate::core::Core;
+use crate::executor::Engine;
+use crate::run::BatchId;
+use crate::store::batches::{self, Held, Unfinished};
+use crate::store::workers::{self, Incarnation};
+
+/// How often batches in flight are compared with the database.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// How long the worker may count on its claims, by this process's monotonic clock.
+pub(super) struct Lease {
+    ttl: Duration,
+    /// When the current term began, the instant *before* its beat was sent; `None` before the first.
+    renewed: Mutex<Option<Instant>>,
+    beats: AtomicU64,
+    /// A beat had to wait: others' beats may have waited as well.
+    late: AtomicBool,
+}
+
+impl Lease {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self { ttl, renewed: Mutex::new(None), beats: AtomicU64::new(0), late: AtomicBool::new(false) }
+    }
+
+    /// Whether nobody can have taken this worker's claims over.
+    pub(super) fn is_held(&self) -> bool {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.is_some_and(|renewed| renewed.elapsed() < self.ttl)
+    }
+
+    /// How often it is renewed.
+    pub(super) fn interval(&self) -> Duration {
+        self.ttl / 3
+    }
+
+    /// Beats so far.
+    pub(super) fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Acquire)
+    }
+
+    /// Whether a beat was late since the last call.
+    pub(super) fn was_late(&self) -> bool {
+        self.late.swap(false, Ordering::AcqRel)
+    }
+
+    fn renew(&self, before: Instant) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        if before.elapsed() > self.interval() / 2 {
+            self.late.store(true, Ordering::Release);
+        }
+        self.beats.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn miss(&self) {
+        self.late.store(true, Ordering::Release);
+    }
+}
+
+/// The running heart.
+pub(super) struct Heart {
+    stop: CancellationToken,
+    stopped: CancellationToken,
+}
+
+impl Heart {
+    /// Ends it: nothing is held any more.
+    pub(super) async fn stop(&self) {
+        self.stop.cancel();
+        self.stopped.cancelled().await;
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Starts to beat.
+pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
+    let heart = Heart { stop: CancellationToken::new(), stopped: CancellationToken::new() };
+    let beat = Beat {
+        core: Arc::clone(&engine.core),
+        worker: engine.worker.clone(),
+        lease: Arc::clone(&engine.lease),
+        stop: heart.stop.clone(),
+        strays: HashSet::new(),
+        missing: HashSet::new(),
+    };
+    let stopped = heart.stopped.clone().drop_guard();
+    if engine.shares_pool() {
+        let pool = engine.pool.clone();
+        tokio::spawn(async move {
+            beat.run(pool).await;
+            drop(stopped);
+        });
+        return heart;
+    }
+    let options = engine.pool.connect_options();
+    let thread = std::thread::Builder::new().name("data-drip-lease".into()).spawn(move || {
+        let _stopped = stopped;
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(async {
+                let pool = PoolOptions::<DB>::new().max_connections(1).connect_lazy_with((*options).clone());
+                beat.run(pool.clone()).await;
+                pool.close().await;
+            }),
+            Err(error) => tracing::error!(%error, "no runtime for the lease: this worker claims nothing"),
+        }
+    });
+    if let Err(error) = thread {
+        tracing::error!(%error, "no thread for the lease: this worker claims nothing");
+    }
+    heart
+}
+
+struct Beat<DB: Backend> {
+    core: Arc<Core<DB>>,
+    worker: Incarnation,
+    lease: Arc<Lease>,
+    stop: CancellationToken,
+    /// Claims that the last beat found in the database and not in this process.
+    strays: HashSet<Held>,
+    /// Batches in flight that the last look did not find in the database.
+    missing: HashSet<(BatchId, i64)>,
+}
+
+impl<DB: Backend> Beat<DB> {
+    async fn run(mut self, pool: Pool<DB>) {
+        let mut due = Instant::now();
+        loop {
+            let outcome = if due <= Instant::now() {
+                self.beat(&pool).await.map(|()| due = Instant::now() + self.lease.interval())
+            } else {
+                self.watch(&pool).await
+            };
+            let mut pause = due.saturating_duration_since(Instant::now()).min(WATCH);
+            if let Err(error) = outcome {
+                self.lease.miss();
+                pause = (self.lease.interval() / 10).min(WATCH);
+                if !DB::is_transient(&error) {
+                    tracing::warn!(%error, "the worker's lease could not be renewed");
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn beat(&mut self, pool: &Pool<DB>) -> sqlx::Result<()> {
+        let mut conn = pool.acquire().await?;
+        let before = Instant::now();
+        if !workers::beat::<DB>(&mut conn, &self.worker.id, self.lease.ttl).await? {
+            // The first beat, or one of a worker that others had already forgotten.
+            workers::register::<DB>(&mut conn, &self.worker, self.lease.ttl).await?;
+        }
+        self.lease.renew(before);
+        if self.lease.beats() == 1 {
+            self.core.signals.work.notify_waiters();
+            self.core.signals.plan.notify_waiters();
+        }
+        self.give_strays_back(&mut conn).await
+    }
+
+    /// Gives claims back that the database holds for this worker and nobody here works on: the answer to the claim
+    /// was lost on its way. Two beats must see it, since a claim is committed before this process can know it.
+    async fn give_strays_back(&mut self, conn: &mut DB::Connection) -> sqlx::Result<()> {
+        let held = batches::held::<DB>(conn, &self.worker.id).await?;
+        let flights = self.core.signals.flights();
+        let strays: HashSet<Held> = held
+            .into_iter()
+            .filter(|held| !flights.iter().any(|(id, flight)| *id == held.batch && flight.epoch == held.epoch))
+            .collect();
+        for stray in strays.intersection(&self.strays) {
+            tracing::warn!(batch = stray.batch.0, "a claim that nobody in this process knows is given back");
+            batches::give_back::<DB>(conn, &stray.fence(&self.worker.id), &Unfinished::Released).await?;
+        }
+        self.strays = strays;
+        Ok(())
+    }
+
+    /// Cancels what is in flight and not this worker's any more: taken over, or stopped now by another process. It could
+    /// not commit; ending it early saves the work. Two looks must agree, since a completion is committed before the
+    /// batch leaves the list.
+    async fn watch(&mut self, pool: &Pool<DB>) -> sqlx::Result<()> {
+        let flights = self.core.signals.flights();
+        if flights.is_empty() {
+            self.missing.clear();
+            return Ok(());
+        }
+        let mut conn = pool.acquire().await?;
+        let held = batches::held::<DB>(&mut conn, &self.worker.id).await?;
+        let gone = |id: BatchId, epoch: i64| !held.iter().any(|held| held.batch == id && held.epoch == epoch);
+        let mut missing = HashSet::new();
+        for (id, flight) in flights.iter().filter(|(id, flight)| gone(*id, flight.epoch)) {
+            if self.missing.contains(&(*id, flight.epoch)) {
+                tracing::warn!(run = flight.run.0, batch = id.0, "the batch was taken away: it is rolled back");
+                flight.cancel.cancel();
+            }
+            missing.insert((*id, flight.epoch));
+        }
+        self.missing = missing;
+        Ok(())
+    }
+}

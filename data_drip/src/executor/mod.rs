@@ -1,0 +1,226 @@
+//! The executor of one process: slots that work on batches, a planner, a lease, and sweeps.
+//!
+//! The way of a batch: [`planner`] inserts it, a [`slot`] claims it, [`attempt`] runs user code in the batch's
+//! transaction and commits, [`sweep`] settles the run and takes over what dead workers held. [`lease`] keeps this
+//! worker alive in the eyes of the others.
+
+mod attempt;
+mod code;
+mod lease;
+mod planner;
+mod schedule;
+mod slot;
+mod sweep;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::Pool;
+use sqlx::pool::PoolOptions;
+use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::code::Codes;
+use self::lease::Lease;
+use crate::api::DataDrip;
+use crate::backend::Backend;
+use crate::core::{Core, Link};
+use crate::error::{Error, ErrorKind};
+use crate::hooks::Event;
+use crate::run::RunId;
+use crate::status::RunStatus;
+use crate::store::batches::Wanted;
+use crate::store::workers::Incarnation;
+use crate::store::{json_list, runs, workers};
+
+/// What the parts of one worker share.
+pub(crate) struct Engine<DB: Backend> {
+    core: Arc<Core<DB>>,
+    /// The executor's own pool, or the host's with `share_pool`.
+    pool: Pool<DB>,
+    worker: Incarnation,
+    wanted: Wanted,
+    lease: Arc<Lease>,
+    codes: Codes<DB>,
+    /// Runs whose pinned table or key is not what this process's code says: left to others.
+    refused: Mutex<HashSet<RunId>>,
+    /// Held shared by each batch, alone by one that a process died of.
+    alone: RwLock<()>,
+    /// Nothing new is begun.
+    draining: CancellationToken,
+}
+
+impl<DB: Backend> Engine<DB> {
+    fn shares_pool(&self) -> bool {
+        self.core.config.share_pool
+    }
+
+    async fn link(&self) -> sqlx::Result<Link<DB>> {
+        Link::acquire(&self.pool).await
+    }
+
+    fn refused(&self) -> Vec<RunId> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    fn refuse(&self, run: RunId) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+    }
+
+    /// Settles the run if this was its last batch.
+    async fn settle(&self, run: RunId) {
+        let outcome = async {
+            let mut conn = self.pool.acquire().await?;
+            // Looked at first without a lock: the question is asked after many batches and answered yes once.
+            let open = runs::open::<DB>(&mut conn, run).await?;
+            if open.pending + open.running > 0 { Ok(None) } else { runs::settle::<DB>(&mut conn, run).await }
+        };
+        match outcome.await {
+            Ok(Some(status)) => self.settled(run, status),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(run = run.0, %error, "could not settle the run yet; the sweep will"),
+        }
+    }
+
+    fn settled(&self, run: RunId, status: RunStatus) {
+        tracing::info!(run = run.0, %status, "the run is settled");
+        self.codes.forget(run);
+        self.core.hooks.announce(Event::Run(run, status));
+        self.core.signals.changed.notify_waiters();
+    }
+}
+
+/// The executor of this process, running in the background.
+///
+/// Dropping it stops claiming and rolls back what is in flight; [`shutdown`](Worker::shutdown) waits for it to finish.
+#[must_use = "dropping it stops the work: keep it, or hand it to `shutdown_on`"]
+pub struct Worker<DB: Backend> {
+    engine: Arc<Engine<DB>>,
+    tasks: TaskTracker,
+    /// Ends the heart when the last of the rest is gone.
+    heart: lease::Heart,
+}
+
+impl<DB: Backend> DataDrip<DB> {
+    /// Starts to execute batches in this process, in the background.
+    ///
+    /// Call it inside the tokio runtime. A database in memory needs [`share_pool`](crate::Builder::share_pool):
+    /// `build()` says so.
+    pub fn start(&self) -> Worker<DB> {
+        let core = Arc::clone(&self.core);
+        let config = &core.config;
+        let queues = (!config.queues.is_empty()).then(|| json_list(&config.queues));
+        let worker = Incarnation {
+            id: uuid::Uuid::now_v7().to_string(),
+            host: host_name(),
+            pid: std::process::id(),
+            slots: config.slots,
+            queues: json_list(&config.queues),
+        };
+        let names: Vec<_> = core.definitions.keys().copied().collect();
+        let wanted = Wanted { worker: worker.id.clone(), backfills: json_list(&names), queues };
+        let pool = if config.share_pool { core.pool.clone() } else { own_pool(&core) };
+        let engine = Arc::new(Engine {
+            lease: Arc::new(Lease::new(config.lease)),
+            core: Arc::clone(&core),
+            pool,
+            worker,
+            wanted,
+            codes: Codes::default(),
+            refused: Mutex::default(),
+            alone: RwLock::new(()),
+            draining: CancellationToken::new(),
+        });
+        tracing::info!(worker = engine.worker.id, slots = config.slots, "the executor starts");
+        let heart = lease::start(&engine);
+        let tasks = TaskTracker::new();
+        for number in 0..config.slots {
+            tasks.spawn(slot::work(Arc::clone(&engine), number));
+        }
+        tasks.spawn(planner::plan(Arc::clone(&engine)));
+        tasks.spawn(sweep::sweep(Arc::clone(&engine)));
+        tasks.close();
+        Worker { engine, tasks, heart }
+    }
+}
+
+/// One connection per slot, one for the planner, one for everything else: slots never starve the application.
+fn own_pool<DB: Backend>(core: &Core<DB>) -> Pool<DB> {
+    let connections = u32::try_from(core.config.slots).unwrap_or(u32::MAX).saturating_add(2);
+    PoolOptions::<DB>::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(30))
+        .connect_lazy_with((*core.pool.connect_options()).clone())
+}
+
+impl<DB: Backend> Worker<DB> {
+    /// Resolves when `signal` has and this worker has ended: what axum's `with_graceful_shutdown` takes.
+    ///
+    /// See [`shutdown`](Worker::shutdown) for what happens in between. The dashboard's event streams end first; an open
+    /// stream would hold axum's shutdown for ever.
+    pub fn shutdown_on(self, signal: impl Future<Output = ()>) -> impl Future<Output = ()> {
+        async move {
+            signal.await;
+            self.shutdown().await;
+        }
+    }
+
+    /// Claims nothing more, waits for batches in flight as long as the builder's `grace` says, rolls back the rest,
+    /// gives everything back, and runs the hooks that are due.
+    pub async fn shutdown(self) {
+        let core = &self.engine.core;
+        core.signals.closing.cancel();
+        self.engine.drain();
+        if tokio::time::timeout(core.config.grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!("batches in flight did not end in time and are rolled back");
+            core.signals.cancel_all();
+            self.tasks.wait().await;
+        }
+        self.heart.stop().await;
+        let retired = async {
+            let mut conn = self.engine.pool.acquire().await?;
+            workers::retire::<DB>(&mut conn, &self.engine.worker.id).await
+        };
+        if let Err(error) = retired.await {
+            tracing::warn!(%error, "the worker's row stays until others see that its lease has run out");
+        }
+        if !self.engine.shares_pool() {
+            self.engine.pool.close().await;
+        }
+        core.hooks.flush().await;
+        tracing::info!(worker = self.engine.worker.id, "the executor has ended");
+    }
+}
+
+impl<DB: Backend> Engine<DB> {
+    fn drain(&self) {
+        self.draining.cancel();
+    }
+}
+
+impl<DB: Backend> Drop for Worker<DB> {
+    fn drop(&mut self) {
+        if !self.engine.draining.is_cancelled() {
+            self.engine.drain();
+            self.engine.core.signals.cancel_all();
+        }
+    }
+}
+
+fn host_name() -> String {
+    // Environment variables are read only by `from_env`; the kernel knows on Linux, elsewhere the pid has to do.
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().into())
+}
+
+/// Refuses what a worker of its own pool could not see.
+pub(crate) async fn check_pool<DB: Backend>(pool: &Pool<DB>, shared: bool) -> Result<(), Error> {
+    if !shared && DB::is_in_memory(pool).await? {
+        let message = "this database lives in memory, where every connection may be a database of its own: \
+                       use `.share_pool()` on the builder, or a file";
+        return Err(Error::new(ErrorKind::Configuration, message));
+    }
+    Ok(())
+}

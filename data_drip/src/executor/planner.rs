@@ -1,0 +1,437 @@
+//! The planner: walks a run's scope by key and inserts batches, a bounded number ahead of the slots.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::backend::{Backend, KeySpec, Session};
+use crate::backfill::Context;
+use crate::core::Link;
+use crate::error::{Error, ErrorKind, Failure};
+use crate::executor::code::{scope_of, spec_of};
+use crate::executor::{Engine, schedule};
+use crate::hooks::Event;
+use crate::key::Key;
+use crate::panics::caught;
+use crate::registry::Instance;
+use crate::run::{Run, RunId};
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::plans::{self, Advance, Plan, Role};
+use crate::store::{patiently, runs};
+use crate::walk::{Pace, Walk};
+
+/// Batches planned by the first step: few, so that the first of them starts at once.
+const FIRST: usize = 4;
+/// Batches planned ahead at most.
+const MOST_AHEAD: usize = 512;
+/// How long a count of the whole scope may take before it becomes an estimate.
+const COUNT: Duration = Duration::from_secs(2);
+
+/// Plans every run that nobody else plans, until the engine drains.
+pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
+    let mut planning: HashMap<RunId, tokio::task::AbortHandle> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    loop {
+        let signal = engine.core.signals.plan.notified();
+        tokio::pin!(signal);
+        signal.as_mut().enable();
+        while tasks.try_join_next().is_some() {}
+        planning.retain(|_, task| !task.is_finished());
+        match plannable(&engine).await {
+            Ok(found) => {
+                for run in found {
+                    if !planning.contains_key(&run) && !engine.refused().contains(&run) {
+                        let span = tracing::info_span!("plan", run = run.0);
+                        planning.insert(run, tasks.spawn(one_run(Arc::clone(&engine), run).instrument(span)));
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(%error, "could not look for runs to plan"),
+        }
+        tokio::select! {
+            () = engine.draining.cancelled() => break,
+            () = signal => {}
+            () = tokio::time::sleep(schedule::jittered(engine.core.config.poll_interval)) => {}
+        }
+    }
+    // Each gives its role back.
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn plannable<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<Vec<RunId>> {
+    if !engine.lease.is_held() {
+        return Ok(Vec::new());
+    }
+    let mut conn = engine.pool.acquire().await?;
+    plans::plannable::<DB>(&mut conn, &engine.wanted.backfills, engine.wanted.queues.as_deref()).await
+}
+
+/// Why planning ended early.
+enum Halt {
+    /// The run is not running any more, or the role is lost: nothing to say.
+    Over,
+    /// The run cannot be planned: it fails with this.
+    Refused(String),
+    /// This process's code says otherwise than what was pinned: others may go on.
+    LeftToOthers(Error),
+    /// The database did not answer; another round tries again.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Halt {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        use std::error::Error as _;
+        if error.kind() != ErrorKind::Database {
+            return Self::Refused(error.to_string());
+        }
+        // What the database says about the user's table (an unknown column, a wrong type) will not go away by itself.
+        let source = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
+        match source {
+            Some(sqlx::Error::Database(database)) => Self::Refused(format!("planning failed: {database}")),
+            _ => Self::Database(sqlx::Error::Protocol(error.to_string())),
+        }
+    }
+}
+
+/// Takes the role for one run and keeps it until everything is planned, the run halts, or the engine drains.
+async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
+    let taken = patiently::<DB, _>(engine.lease.interval(), async || {
+        plans::take::<DB>(&mut *engine.pool.acquire().await?, id, &engine.worker.id).await
+    });
+    let (role, plan) = match taken.await {
+        Ok(Some(taken)) => taken,
+        Ok(None) => return,
+        Err(error) => return tracing::debug!(%error, "could not take the planner's role"),
+    };
+    if plan.status == RunStatus::Enqueued {
+        tracing::info!("the run starts");
+        engine.core.hooks.announce(Event::Run(id, RunStatus::Running));
+    }
+    engine.core.signals.work.notify_waiters();
+    let outcome = if plan.planned { Ok(()) } else { Planner { engine: &engine, role: &role }.run(plan).await };
+    match outcome {
+        Ok(()) => {
+            release(&engine, &role).await;
+            engine.settle(id).await;
+        }
+        Err(Halt::Over) => release(&engine, &role).await,
+        Err(Halt::Refused(error)) => fail(&engine, &role, &error).await,
+        Err(Halt::LeftToOthers(error)) => {
+            tracing::error!(%error, "this process refuses the run");
+            engine.refuse(id);
+            release(&engine, &role).await;
+        }
+        Err(Halt::Database(error)) => {
+            tracing::warn!(%error, "planning is interrupted");
+            release(&engine, &role).await;
+        }
+    }
+}
+
+async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
+    let released = patiently::<DB, _>(engine.lease.interval(), async || {
+        plans::release::<DB>(&mut *engine.pool.acquire().await?, role).await
+    });
+    if let Err(error) = released.await {
+        tracing::warn!(%error, "the planner's role stays until others see that the lease has run out");
+    }
+}
+
+async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
+    tracing::error!(error, "the run cannot be planned");
+    let failed = patiently::<DB, _>(engine.lease.interval(), async || {
+        plans::fail::<DB>(&mut *engine.pool.acquire().await?, role, error).await
+    });
+    match failed.await {
+        Ok(true) => engine.settled(role.run, RunStatus::Failed),
+        Ok(false) => release(engine, role).await,
+        Err(error) => {
+            tracing::warn!(%error, "could not write down why the run cannot be planned");
+            release(engine, role).await;
+        }
+    }
+}
+
+struct Planner<'a, DB: Backend> {
+    engine: &'a Arc<Engine<DB>>,
+    role: &'a Role,
+}
+
+impl<DB: Backend> Planner<'_, DB> {
+    async fn run(&self, plan: Plan) -> Result<(), Halt> {
+        let run = self.find().await?;
+        let instance = self.engine.core.instance_of(&run).map_err(|error| Halt::Refused(error.to_string()))?;
+        if !plan.prepared {
+            self.prepare(&run, &*instance).await?;
+        }
+        let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.full_message()))?;
+        let spec = self.spec(&*instance, &plan).await?;
+        let walk = Walk::new(&scope, &spec);
+        let upper = match plan.upper.clone() {
+            Some(upper) => upper,
+            None => match self.pin(&walk, &spec).await? {
+                Some(upper) => upper,
+                // An empty table: everything is planned.
+                None => return self.advance(None, None, &[], plan.batches, true).await,
+            },
+        };
+        self.walk(&run, &walk, plan, &upper).await
+    }
+
+    async fn find(&self) -> Result<Run, Halt> {
+        let mut conn = self.engine.pool.acquire().await?;
+        runs::find::<DB>(&mut conn, self.role.run).await?.ok_or(Halt::Over)
+    }
+
+    async fn spec(&self, instance: &dyn Instance<DB>, plan: &Plan) -> Result<KeySpec, Halt> {
+        let mut conn = self.engine.pool.acquire().await?;
+        spec_of(instance, &mut conn, plan.spec.as_ref()).await.map_err(|error| match plan.spec {
+            Some(_) if error.kind() == ErrorKind::Unsupported => Halt::LeftToOthers(error),
+            _ => Halt::from(error),
+        })
+    }
+
+    /// Runs `before_run` and writes down that it succeeded, in one transaction.
+    async fn prepare(&self, run: &Run, instance: &dyn Instance<DB>) -> Result<(), Halt> {
+        let mut failed = 0;
+        loop {
+            let mut link = self.engine.link().await?;
+            let outcome = self.try_prepare(&mut link, run, instance).await;
+            link.release().await;
+            let failure = match outcome {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(Halt::Over),
+                Err(failure) => failure,
+            };
+            failed += 1;
+            let passing = failure.is_transient() || failure.chain().any(DB::is_transient);
+            if !passing || failed > schedule::MOST_TRANSIENTS {
+                return Err(Halt::Refused(format!("before_run refused the run: {}", failure.full_message())));
+            }
+            self.pause(schedule::after_transient(failed)).await?;
+        }
+    }
+
+    async fn try_prepare(&self, link: &mut Link<DB>, run: &Run, instance: &dyn Instance<DB>) -> crate::Result<bool> {
+        let context = Context::new(Arc::new(run.clone()), self.engine.core.states.clone());
+        let (conn, session) = link.parts();
+        let mut tx = DB::begin(conn).await?;
+        // Written first: whoever lost the role, or whose run was stopped, runs no user code.
+        if !plans::prepare::<DB>(&mut tx, self.role).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        DB::guard(&mut tx, session).await?;
+        let outcome = caught(|| instance.before_run(run, &mut tx, &context)).await;
+        let intact = DB::unguard(&mut tx, session).await?;
+        match outcome {
+            Ok(()) if intact => tx.commit().await?,
+            Ok(()) => {
+                tx.rollback().await?;
+                return Err(Failure::from("it ended the transaction that it was given"));
+            }
+            Err(failure) => {
+                tx.rollback().await?;
+                return Err(failure);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Pins table, key and the greatest key of this moment; `None` for an empty table.
+    async fn pin(&self, walk: &Walk<'_, DB>, spec: &KeySpec) -> Result<Option<Key>, Halt> {
+        let mut conn = self.engine.pool.acquire().await?;
+        let Some(upper) = walk.upper(&mut conn).await? else { return Ok(None) };
+        drop(conn);
+        let pinned = self.write(async |conn| plans::pin::<DB>(conn, self.role, spec, &upper).await).await?;
+        if pinned { Ok(Some(upper)) } else { Err(Halt::Over) }
+    }
+
+    /// Plans batch after batch, and counts the whole scope beside it.
+    async fn walk(&self, run: &Run, walk: &Walk<'_, DB>, plan: Plan, upper: &Key) -> Result<(), Halt> {
+        let started = CancellationToken::new();
+        let ended = CancellationToken::new();
+        let counted = plan.counted;
+        let planning = async {
+            let _ended = ended.clone().drop_guard();
+            self.steps(run, walk, plan, upper, &started).await
+        };
+        let counting = async {
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => {}
+                // The first batch must not wait for the count.
+                () = started.cancelled() => if !counted { self.count(walk, upper, &ended).await },
+            }
+        };
+        tokio::join!(planning, counting).0
+    }
+
+    async fn steps(
+        &self,
+        run: &Run,
+        walk: &Walk<'_, DB>,
+        plan: Plan,
+        upper: &Key,
+        started: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let mut pace = Pace::default();
+        let mut cursor = plan.cursor;
+        let (mut batches, mut elements) = (plan.batches, plan.elements);
+        let mut ahead = FIRST;
+        loop {
+            let pending = self.wait_for_room(ahead).await?;
+            if pending == 0 {
+                // The slots are faster than the planner: plan more at a time.
+                ahead = (ahead * 2).min(MOST_AHEAD);
+            }
+            let (size, want) = portion(run, elements, ahead.saturating_sub(pending).max(1));
+            if want == 0 {
+                return self.advance(cursor.as_ref(), cursor.as_ref(), &[], batches + 1, true).await;
+            }
+            let mut link = self.engine.link().await?;
+            let (conn, session) = link.parts();
+            let step = walk.step(conn, session, &mut pace, cursor.as_ref(), upper, size, want).await;
+            link.release().await;
+            let step = step?;
+            elements += step.batches.iter().map(|(_, rows)| rows).sum::<u64>();
+            let done = step.done || run.limit.is_some_and(|limit| elements >= limit);
+            self.advance(cursor.as_ref(), Some(&step.cursor), &step.batches, batches + 1, done).await?;
+            batches += step.batches.len() as u64;
+            cursor = Some(step.cursor);
+            if done {
+                return Ok(());
+            }
+            started.cancel();
+        }
+    }
+
+    /// Moves the cursor, tells the slots, and ends planning when the role is lost.
+    async fn advance(
+        &self,
+        from: Option<&Key>,
+        to: Option<&Key>,
+        batches: &[(crate::key::KeyRange, u64)],
+        position: u64,
+        done: bool,
+    ) -> Result<(), Halt> {
+        let step = Advance { from, to, batches, position, done };
+        let inserted = self.write(async |conn| plans::advance::<DB>(conn, self.role, &step).await).await?;
+        let Some(ids) = inserted else { return Err(Halt::Over) };
+        if !ids.is_empty() {
+            tracing::debug!(batches = ids.len(), "batches are planned");
+            self.engine.core.hooks.announce(Event::Batches(self.role.run, BatchStatus::Pending, ids));
+            self.engine.core.signals.work.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// One transaction of the planner, repeated while the database is busy.
+    async fn write<T>(&self, mut work: impl AsyncFnMut(&mut DB::Connection) -> sqlx::Result<T>) -> Result<T, Halt> {
+        let mut failed = 0;
+        loop {
+            let outcome = async { work(&mut *self.engine.pool.acquire().await?).await }.await;
+            match outcome {
+                Err(error) if DB::is_transient(&error) => {
+                    failed += 1;
+                    self.pause(schedule::after_transient(failed)).await?;
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    async fn pause(&self, pause: Duration) -> Result<(), Halt> {
+        tokio::select! {
+            () = self.engine.draining.cancelled() => Err(Halt::Over),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+
+    /// Waits until fewer than half of `ahead` batches wait for a slot; how many do.
+    async fn wait_for_room(&self, ahead: usize) -> Result<usize, Halt> {
+        let signals = &self.engine.core.signals;
+        loop {
+            let asked = signals.plan.notified();
+            tokio::pin!(asked);
+            asked.as_mut().enable();
+            if self.engine.draining.is_cancelled() || !self.engine.lease.is_held() {
+                return Err(Halt::Over);
+            }
+            let claimed = signals.claimed();
+            let (status, pending) = {
+                let mut conn = self.engine.pool.acquire().await?;
+                let plan = plans::find::<DB>(&mut conn, self.role.run).await?.ok_or(Halt::Over)?;
+                (plan.status, runs::open::<DB>(&mut conn, self.role.run).await?.pending)
+            };
+            if status != RunStatus::Running {
+                return Err(Halt::Over);
+            }
+            let pending = usize::try_from(pending).unwrap_or(usize::MAX);
+            if pending * 2 < ahead {
+                return Ok(pending);
+            }
+            // Claims of this process are counted here; what other processes claim shows at the next look.
+            let enough = claimed + (pending - ahead / 2) as u64;
+            tokio::select! {
+                () = self.engine.draining.cancelled() => return Err(Halt::Over),
+                () = asked => {}
+                () = signals.claimed_reaches(enough) => {}
+                () = tokio::time::sleep(schedule::jittered(self.engine.core.config.poll_interval)) => {}
+            }
+        }
+    }
+
+    /// Counts the whole scope beside the batches, once: what the progress is a part of. A finished plan knows better.
+    async fn count(&self, walk: &Walk<'_, DB>, upper: &Key, ended: &CancellationToken) {
+        let Ok(mut link) = self.engine.link().await else { return };
+        let (conn, session) = link.parts();
+        let interrupter = session.clone();
+        let total = {
+            let count = walk.count(conn, session, upper, COUNT);
+            tokio::pin!(count);
+            tokio::select! {
+                total = &mut count => total,
+                () = ended.cancelled() => {
+                    // Dropped, the statement would run on without a bound.
+                    interrupter.interrupt();
+                    count.await
+                }
+            }
+        };
+        session.resume();
+        link.release().await;
+        match total {
+            Ok(total) => {
+                if self.write(async |conn| plans::estimate::<DB>(conn, self.role.run, total).await).await.is_err() {
+                    tracing::debug!("the count of all elements could not be written");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the scope could not be counted"),
+        }
+    }
+}
+
+/// How many elements a batch takes, and how many batches to plan: a limited run never plans more than its limit.
+fn portion(run: &Run, planned: u64, want: usize) -> (u64, usize) {
+    let Some(limit) = run.limit else { return (run.batch_size, want) };
+    let left = limit.saturating_sub(planned);
+    if left == 0 {
+        return (run.batch_size, 0);
+    }
+    if left < run.batch_size {
+        return (left, 1);
+    }
+    let whole = usize::try_from(left / run.batch_size).unwrap_or(usize::MAX);
+    (run.batch_size, want.min(whole))
+}

@@ -1,0 +1,238 @@
+//! A slot: claims one batch after the other and works on it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backend::Backend;
+use crate::core::Link;
+use crate::executor::attempt::{self, Ended};
+use crate::executor::{Engine, schedule};
+use crate::hooks::Event;
+use crate::run::RunId;
+use crate::status::BatchStatus;
+use crate::store::batches::{self, Claim, Unfinished};
+
+/// Works until the engine drains.
+pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
+    let mut slot = Slot { engine, number, link: None, last: None, resting: HashMap::new() };
+    let mut next = None;
+    loop {
+        if slot.engine.draining.is_cancelled() {
+            if let Some(claim) = next {
+                slot.give_back(&claim, &Unfinished::Released).await;
+            }
+            return;
+        }
+        let claim = match next.take() {
+            Some(claim) => claim,
+            None => match slot.claim_or_wait().await {
+                Some(claim) => claim,
+                None => continue,
+            },
+        };
+        next = slot.run(claim).await;
+    }
+}
+
+struct Slot<DB: Backend> {
+    engine: Arc<Engine<DB>>,
+    number: usize,
+    /// Kept from batch to batch; on a shared pool given back after each.
+    link: Option<Link<DB>>,
+    /// The run served last: the round goes on behind it.
+    last: Option<RunId>,
+    /// Runs whose pause between batches is not over in this slot.
+    resting: HashMap<RunId, Instant>,
+}
+
+impl<DB: Backend> Slot<DB> {
+    async fn link(&mut self) -> sqlx::Result<&mut Link<DB>> {
+        if self.link.is_none() {
+            self.link = Some(self.engine.link().await?);
+        }
+        // Just put there.
+        self.link.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// Claims a batch; `None` after waiting for one.
+    async fn claim_or_wait(&mut self) -> Option<Claim> {
+        let engine = Arc::clone(&self.engine);
+        // Listened to before looking, so that what arrives in between is not missed.
+        let signal = engine.core.signals.work.notified();
+        tokio::pin!(signal);
+        signal.as_mut().enable();
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        let pause = match self.claim().await {
+            Ok(Some(claim)) => return Some(claim),
+            Ok(None) => schedule::jittered(engine.core.config.poll_interval),
+            Err(error) => {
+                // A busy database is everyday life on SQLite; anything else should be seen.
+                if DB::is_transient(&error) {
+                    tracing::debug!(slot = self.number, %error, "could not claim a batch now");
+                } else {
+                    tracing::warn!(slot = self.number, %error, "could not claim a batch");
+                    self.discard();
+                }
+                schedule::jittered(engine.core.config.poll_interval.min(Duration::from_secs(1)))
+            }
+        };
+        self.give_link_back().await;
+        let rested = self.resting.values().min().map(|until| until.saturating_duration_since(now));
+        tokio::select! {
+            () = engine.draining.cancelled() => {}
+            () = signal => {}
+            () = tokio::time::sleep(rested.map_or(pause, |rested| rested.min(pause))) => {}
+        }
+        None
+    }
+
+    async fn claim(&mut self) -> sqlx::Result<Option<Claim>> {
+        let engine = Arc::clone(&self.engine);
+        if !engine.lease.is_held() {
+            return Ok(None);
+        }
+        let skip = self.skip();
+        let last = self.last;
+        let link = self.link().await?;
+        if !batches::peek::<DB>(link, &engine.wanted, &skip).await? {
+            return Ok(None);
+        }
+        batches::claim::<DB>(link, &engine.wanted, &skip, last).await
+    }
+
+    fn skip(&self) -> Vec<RunId> {
+        let mut skip = self.engine.refused();
+        skip.extend(self.resting.keys());
+        skip
+    }
+
+    /// Works on a claim; the next one, when its commit brought one.
+    async fn run(&mut self, claim: Claim) -> Option<Claim> {
+        let engine = Arc::clone(&self.engine);
+        let (batch, run, epoch) = (claim.batch.id, claim.batch.run_id, claim.epoch);
+        let cancel = engine.core.signals.depart(batch, run, epoch);
+        engine.core.hooks.announce(Event::Batch(Box::new(claim.batch.clone())));
+        self.last = Some(run);
+        let link = match self.link.take() {
+            Some(link) => Ok(link),
+            None => engine.link().await,
+        };
+        let next = match link {
+            Ok(link) => {
+                let skip = self.skip();
+                let (link, ended) = attempt::run(&engine, link, &claim, cancel, skip).await;
+                self.link = link;
+                self.conclude(&claim, ended).await
+            }
+            Err(error) => {
+                tracing::warn!(slot = self.number, %error, "no connection for a claimed batch");
+                self.give_back(&claim, &Unfinished::Released).await;
+                None
+            }
+        };
+        engine.core.signals.arrive(batch, epoch);
+        if engine.shares_pool() {
+            self.give_link_back().await;
+        }
+        next
+    }
+
+    async fn conclude(&mut self, claim: &Claim, ended: Ended) -> Option<Claim> {
+        let engine = Arc::clone(&self.engine);
+        let run = claim.batch.run_id;
+        match ended {
+            Ended::Completed { processed, sleep, next } => {
+                let mut batch = claim.batch.clone();
+                batch.status = BatchStatus::Completed;
+                batch.processed = Some(processed);
+                batch.finished_at = Some(chrono::Utc::now());
+                tracing::info!(run = run.0, batch = batch.id.0, processed, "the batch is committed");
+                engine.core.hooks.announce(Event::Batch(Box::new(batch)));
+                if !sleep.is_zero() {
+                    self.resting.insert(run, Instant::now() + sleep);
+                }
+                let next = next.map(|next| *next);
+                if next.as_ref().is_none_or(|next| next.batch.run_id != run) {
+                    engine.settle(run).await;
+                }
+                next
+            }
+            Ended::Unfinished(how) => {
+                self.give_back(claim, &how).await;
+                None
+            }
+            Ended::Lost => {
+                tracing::warn!(run = run.0, batch = claim.batch.id.0, "the batch was taken away and is rolled back");
+                None
+            }
+        }
+    }
+
+    /// Gives a claim back, patiently: an error that is not written down is an error swallowed.
+    async fn give_back(&mut self, claim: &Claim, how: &Unfinished) {
+        let engine = Arc::clone(&self.engine);
+        let (run, id) = (claim.batch.run_id, claim.batch.id);
+        let mut failed = 0;
+        let status = loop {
+            let outcome = match self.link().await {
+                Ok(link) => batches::give_back::<DB>(link, &claim.fence(), how).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(status) => break status,
+                Err(error) => {
+                    failed += 1;
+                    self.discard();
+                    // Past its lease the claim is somebody else's; when draining, the lease's end has to do.
+                    if !engine.lease.is_held() || (engine.draining.is_cancelled() && failed > 20) {
+                        tracing::error!(run = run.0, batch = id.0, ?how, %error, "could not write down how a batch ended");
+                        return;
+                    }
+                    tokio::time::sleep(schedule::after_transient(failed)).await;
+                }
+            }
+        };
+        let Some(status) = status else { return };
+        match how {
+            Unfinished::Released => {}
+            Unfinished::Transient { error, .. } => {
+                tracing::warn!(run = run.0, batch = id.0, error, "the batch is tried again");
+            }
+            Unfinished::Attempt { error, .. } | Unfinished::GaveUp { error, .. } => {
+                tracing::error!(run = run.0, batch = id.0, error, %status, "the batch failed");
+            }
+        }
+        let mut batch = claim.batch.clone();
+        batch.status = status;
+        batch.worker = batch.worker.filter(|_| status == BatchStatus::Failed);
+        if let Unfinished::Transient { error, .. }
+        | Unfinished::Attempt { error, .. }
+        | Unfinished::GaveUp { error, .. } = how
+        {
+            batch.error = Some(error.clone());
+        }
+        batch.attempts += u32::from(matches!(how, Unfinished::Attempt { .. } | Unfinished::GaveUp { counted: true, .. }));
+        engine.core.hooks.announce(Event::Batch(Box::new(batch)));
+        if status == BatchStatus::Failed {
+            engine.settle(run).await;
+        }
+        engine.core.signals.changed.notify_waiters();
+    }
+
+    fn discard(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.discard();
+        }
+    }
+
+    async fn give_link_back(&mut self) {
+        if !self.engine.shares_pool() {
+            return;
+        }
+        if let Some(link) = self.link.take() {
+            link.release().await;
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What any worker does from time to time for all: starting due runs, settling, taking over from the dead.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+ 
+
+use crate::backend::Backend;
+use crate::executor::{Engine, schedule};
+use crate::hooks::Event;
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::workers::{Look, Loss};
+use crate::store::{runs, workers};
+
+/// Sweeps until the engine drains.
+pub(super) async fn sweep<DB: Backend>(engine: Arc<Engine<DB>>) {
+    let mut suspects = Suspects::default();
+    let pause = engine.core.config.poll_interval.min(engine.lease.interval());
+    loop {
+        if let Err(error) = round(&engine, &mut suspects).await {
+            tracing::debug!(%error, "a sweep did not get through");
+        }
+        tokio::select! {
+            () = engine.draining.cancelled() => return,
+            () = tokio::time::sleep(schedule::jittered(pause)) => {}
+        }
+    }
+}
+
+async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -> sqlx::Result<()> {
+    let (due, settleable, looks) = {
+        let mut conn = engine.pool.acquire().await?;
+        (
+            runs::due::<DB>(&mut conn).await?,
+            runs::settleable::<DB>(&mut conn).await?,
+            workers::look::<DB>(&mut conn).await?,
+        )
+    };
+    for run in due {
+        let mut conn = engine.pool.acquire().await?;
+        if runs::enqueue::<DB>(&mut conn, run).await? {
+            tracing::info!(run = run.0, "the run's start time has come");
+            engine.core.hooks.announce(Event::Run(run, RunStatus::Enqueued));
+            engine.core.signals.plan.notify_waiters();
+        }
+    }
+    for run in settleable {
+        engine.settle(run).await;
+    }
+    let forgettable = looks.iter().any(|look| look.forgettable && !look.holds);
+    for dead in suspects.dead(&engine.worker.id, looks, engine.lease.was_late(), engine.lease.beats()) {
+        take_over(engine, &dead).await?;
+    }
+    if forgettable {
+        let mut conn = engine.pool.acquire().await?;
+        workers::forget::<DB>(&mut conn).await?;
+    }
+    Ok(())
+}
+
+async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::Result<()> {
+    let mut conn = engine.pool.acquire().await?;
+    let Some(losses) = workers::take_over::<DB>(&mut conn, dead, schedule::MOST_LONE_LOSSES).await? else {
+        return Ok(());
+    };
+    drop(conn);
+    tracing::warn!(worker = dead.id, batches = losses.len(), "a worker is dead: what it held is taken over");
+    for &Loss { batch, run, status } in &losses {
+        engine.core.hooks.announce(Event::Batches(run, status, vec![batch]));
+        if status == BatchStatus::Failed {
+            engine.settle(run).await;
+        }
+    }
+    engine.core.signals.work.notify_waiters();
+    engine.core.signals.plan.notify_waiters();
+    Ok(())
+}
+
+/// Workers that hold something, and since when they have not been seen to beat.
+///
+/// Only a worker whose lease has run out by the database's clock, and which did not beat while this one did, is dead:
+/// a clock that jumps shows one of the two only. And on SQLite a neighbour's long batch keeps everybody from beating:
+/// as long as this worker's own beats are late, nobody else's silence says anything.
+#[derive(Default)]
+struct Suspects(HashMap<String, Suspect>);
+
+struct Suspect {
+    beat: Option<i64>,
+    /// This worker's own beats when the silence began.
+    own_beats: u64,
+}
+
+/// Own beats in time after which another's silence counts; two, so that a whole interval lies between them.
+const PATIENCE: u64 = 2;
+
+impl Suspects {
+    /// Takes a look; whoever is dead by it.
+    fn dead(&mut self, own: &str, looks: Vec<Look>, late: bool, own_beats: u64) -> Vec<Look> {
+        let mut dead = Vec::new();
+        let mut seen = HashMap::new();
+        for look in looks.into_iter().filter(|look| look.holds && look.id != own) {
+            let before = self.0.remove(&look.id).filter(|before| before.beat == look.beat && !late);
+            let suspect = before.unwrap_or(Suspect { beat: look.beat, own_beats });
+            if look.expired && own_beats.saturating_sub(suspect.own_beats) >= PATIENCE {
+                dead.push(look);
+            } else {
+                seen.insert(look.id, suspect);
+            }
+        }
+        self.0 = seen;
+        dead
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(beat: i64, expired: bool) -> Vec<Look> {
+        vec![Look { id: "other".into(), beat: Some(beat), expired, holds: true, forgettable: false }]
+    }
+
+    fn is_dead(suspects: &mut Suspects, looks: Vec<Look>, late: bool, own_beats: u64) -> bool {
+        !suspects.dead("me", looks, late, own_beats).is_empty()
+    }
+
+    #[test]
+    fn a_silent_worker_is_dead_after_its_lease_and_two_beats_of_ours() {
+        let mut suspects = Suspects::default();
+        assert!(!is_dead(&mut suspects, look(5, true), false, 1));
+        assert!(!is_dead(&mut suspects, look(5, true), false, 2));
+        assert!(is_dead(&mut suspects, look(5, true), false, 3));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_kills_nobody_who_beats() {
+        let mut suspects = Suspects::default();
+        for beat in 1..10 {
+            assert!(!is_dead(&mut suspects, look(beat, true), false, beat.unsigned_abs() * 3));
+        }
+    }
+
+    #[test]
+    fn silence_alone_is_not_death_before_the_lease_has_run_out() {
+        let mut suspects = Suspects::default();
+        for own_beats in 1..10 {
+            assert!(!is_dead(&mut suspects, look(5, false), false, own_beats));
+        }
+        assert!(is_dead(&mut suspects, look(5, true), false, 10));
+    }
+
+    #[test]
+    fn while_our_own_beats_are_late_nobody_elses_silence_counts() {
+        let mut suspects = Suspects::default();
+        assert!(!is_dead(&mut suspects, look(5, true), false, 1));
+        assert!(!is_dead(&mut suspects, look(5, true), true, 4));
+        assert!(!is_dead(&mut suspects, look(5, true), false, 5));
+        assert!(is_dead(&mut suspects, look(5, true), false, 6));
+    }
+
+    #[test]
+    fn a_holder_without_a_row_is_looked_at_twice_as_well() {
+        let mut suspects = Suspects::default();
+        let gone = || vec![Look { id: "gone".into(), beat: None, expired: true, holds: true, forgettable: false }];
+        assert!(!is_dead(&mut suspects, gone(), false, 1));
+        assert!(is_dead(&mut suspects, gone(), false, 3));
+    }
+
+    #[test]
+    fn nobody_takes_over_from_itself() {
+        let mut suspects = Suspects::default();
+        for own_beats in 0..10 {
+            assert!(suspects.dead("other", look(5, true), false, own_beats).is_empty());
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Bringing the engine's own tables up to date.
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use crate::backend::{Backend, Statement};
+use crate::error::{Error, ErrorKind};
+use crate::store::{Columns, one};
+
+/// The version of the tables that this crate writes; the number of the newest migration.
+pub(crate) const VERSION: i64 = 1;
+
+/// The migrator's own table: sharing sqlx's default with the host makes each refuse the other's migrations.
+const TABLE: &str = "data_drip_migrations";
+
+/// When the engine's tables are created and changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Migrate {
+    /// At start-up, by `build()`: safe when many processes start at once.
+    #[default]
+    Apply,
+    /// Never: `build()` only checks, for roles that may not change the schema. The SQL is in `migrations/`.
+    Check,
+}
+
+/// The migrations of one dialect.
+pub(crate) fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = files
+        .iter()
+        .map(|&(version, name, sql)| {
+            let sql = AssertSqlSafe(sql).into_sql_str();
+            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    let mut migrator = Migrator::with_migrations(migrations);
+    migrator.dangerous_set_table_name(TABLE);
+    // A newer version may have been here: `check` decides whether the two can live together.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// Refuses a database that says it needs a newer version than this one, or that lacks our tables.
+pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection) -> Result<(), Error> {
+    let row = one::<DB>(conn, Statement::of(DB::SQL.select_schema)).await.map_err(|error| {
+        Error::new(
+            ErrorKind::Configuration,
+            "DataDrip's tables are missing: start once with `Migrate::Apply`, or apply the SQL in `migrations/`",
+        )
+        .caused_by(error)
+    })?;
+    let Some(row) = row else {
+        return Err(Error::new(ErrorKind::Configuration, "the table `data_drip_schema` is empty: restore its row"));
+    };
+    let mut columns = Columns::<DB>::of(&row);
+    let (found, needed) = (columns.int()?, columns.int()?);
+    if needed > VERSION {
+        return Err(Error::new(
+            ErrorKind::Version,
+            format!(
+                "this database was migrated to version {found} of DataDrip's tables and needs at least version {needed}; \
+                 this build knows version {VERSION}: deploy a newer data_drip"
+            ),
+        ));
+    }
+    if found < VERSION {
+        return Err(Error::new(
+            ErrorKind::Version,
+            format!(
+                "DataDrip's tables are at version {found}, this build needs {VERSION}: \
+                 start once with `Migrate::Apply`, or apply the SQL in `migrations/`"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite {
+    use std::time::{Duration, Instant};
+
+    use sqlx::migrate::MigrateError;
+    use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
+
+    use super::{Error, ErrorKind, Migrate, check, migrator};
+    use crate::backend::Backend;
+
+    /// SQLite's migrations: version, name, SQL.
+    pub(crate) const FILES: &[(i64, &str, &str)] =
+        &[(1, "create tables", include_str!("../../../migrations/sqlite/0001_create_tables.sql"))];
+
+    /// sqlx's own lock is a no-op on SQLite: processes that start together would run the same migration twice. The
+    /// write lock of `BEGIN IMMEDIATE` makes them wait for each other; the migrator's transactions become savepoints.
+    pub(crate) async fn run(pool: &SqlitePool, mode: Migrate) -> Result<(), Error> {
+        let mut conn = pool.acquire().await?;
+        if mode == Migrate::Apply {
+            let since = Instant::now();
+            while let Err(error) = apply(&mut conn).await {
+                if !Sqlite::is_transient(&error) || since.elapsed() > PATIENCE {
+                    let message = format!("DataDrip's tables could not be brought up to date: {error}");
+                    return Err(Error::new(ErrorKind::Database, message).caused_by(error));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        check::<Sqlite>(&mut conn).await
+    }
+
+    /// How long to wait for others that migrate or write.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
+        let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+        migrator(FILES).run(&mut *tx).await.map_err(|error| match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
+            other => sqlx::Error::Migrate(Box::new(other)),
+        })?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,167 @@
+//! The plan of a run: who plans it, how far, and the batches it makes.
+
+use crate::backend::{Backend, KeySpec, Statement};
+use crate::key::{Key, KeyRange};
+use crate::run::{BatchId, RunId, Total};
+use crate::status::RunStatus;
+use crate::store::{Columns, int, ints, json_list, one};
+
+/// The planner role for one run. `epoch` fences it like a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Role {
+    pub(crate) run: RunId,
+    pub(crate) worker: String,
+    pub(crate) epoch: i64,
+}
+
+/// How far a run is planned.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) status: RunStatus,
+    pub(crate) epoch: i64,
+    /// `before_run` has succeeded.
+    pub(crate) prepared: bool,
+    pub(crate) spec: Option<KeySpec>,
+    pub(crate) upper: Option<Key>,
+    pub(crate) cursor: Option<Key>,
+    pub(crate) planned: bool,
+    pub(crate) batches: u64,
+    pub(crate) elements: u64,
+    pub(crate) planner: Option<String>,
+    pub(crate) counted: bool,
+}
+
+/// Runs that nobody plans yet.
+pub(crate) async fn plannable<DB: Backend>(
+    conn: &mut DB::Connection,
+    backfills: &str,
+    queues: Option<&str>,
+) -> sqlx::Result<Vec<RunId>> {
+    let statement = Statement::of(DB::SQL.select_plannable_runs).bind(backfills).bind(queues.map(str::to_owned));
+    Ok(ints::<DB>(conn, statement).await?.into_iter().map(RunId).collect())
+}
+
+/// The plan as it stands.
+pub(crate) async fn find<DB: Backend>(conn: &mut DB::Connection, run: RunId) -> sqlx::Result<Option<Plan>> {
+    let Some(row) = one::<DB>(conn, Statement::of(DB::SQL.select_plan).bind(run.0)).await? else { return Ok(None) };
+    let mut c = Columns::<DB>::of(&row);
+    Ok(Some(Plan {
+        status: c.parsed()?,
+        epoch: c.int()?,
+        prepared: c.flag()?,
+        spec: c.opt_json()?,
+        upper: c.opt_json()?,
+        cursor: c.opt_json()?,
+        planned: c.flag()?,
+        batches: c.count()?,
+        elements: c.count()?,
+        planner: c.opt_text()?,
+        counted: c.flag()?,
+    }))
+}
+
+/// Takes the role of planning a run, and the run from `enqueued` to `running`; the plan as it was before.
+pub(crate) async fn take<DB: Backend>(
+    conn: &mut DB::Connection,
+    run: RunId,
+    worker: &str,
+) -> sqlx::Result<Option<(Role, Plan)>> {
+    let Some(plan) = find::<DB>(conn, run).await? else { return Ok(None) };
+    let wanted = plan.status == RunStatus::Enqueued || (plan.status == RunStatus::Running && !plan.planned);
+    if !wanted || plan.planner.is_some() {
+        return Ok(None);
+    }
+    let statement = Statement::of(DB::SQL.claim_plan)
+        .bind(run.0)
+        .bind(worker)
+        .bind(plan.epoch)
+        .bind(plan.status.as_str());
+    let taken = DB::execute(conn, statement).await? == 1;
+    Ok(taken.then(|| (Role { run, worker: worker.to_owned(), epoch: plan.epoch + 1 }, plan)))
+}
+
+fn fenced(sql: &'static str, role: &Role) -> Statement {
+    Statement::of(sql).bind(role.run.0).bind(role.worker.as_str()).bind(role.epoch)
+}
+
+/// Gives the role back.
+pub(crate) async fn release<DB: Backend>(conn: &mut DB::Connection, role: &Role) -> sqlx::Result<()> {
+    DB::execute(conn, fenced(DB::SQL.release_plan, role)).await.map(drop)
+}
+
+/// Writes down, in `before_run`'s own transaction, that it has succeeded; `false` when the role is lost.
+pub(crate) async fn prepare<DB: Backend>(conn: &mut DB::Connection, role: &Role) -> sqlx::Result<bool> {
+    Ok(DB::execute(conn, fenced(DB::SQL.prepare_plan, role)).await? == 1)
+}
+
+/// Pins table, key and the greatest key of this moment.
+pub(crate) async fn pin<DB: Backend>(
+    conn: &mut DB::Connection,
+    role: &Role,
+    spec: &KeySpec,
+    upper: &Key,
+) -> sqlx::Result<bool> {
+    let spec = serde_json::to_string(spec).expect("names serialise");
+    let statement = fenced(DB::SQL.pin_plan, role).bind(spec).bind(upper.to_json());
+    Ok(DB::execute(conn, statement).await? == 1)
+}
+
+/// One step of a plan: the batches found between two places of the cursor.
+#[derive(Debug)]
+pub(crate) struct Advance<'a> {
+    pub(crate) from: Option<&'a Key>,
+    pub(crate) to: Option<&'a Key>,
+    /// The batches' ranges with the rows seen in each.
+    pub(crate) batches: &'a [(KeyRange, u64)],
+    /// The position of the first of them.
+    pub(crate) position: u64,
+    /// Nothing is left to plan.
+    pub(crate) done: bool,
+}
+
+/// Moves the cursor and inserts the batches, in one transaction; `None` when the role, the run's status or the
+/// cursor is not what it was.
+pub(crate) async fn advance<DB: Backend>(
+    conn: &mut DB::Connection,
+    role: &Role,
+    step: &Advance<'_>,
+) -> sqlx::Result<Option<Vec<BatchId>>> {
+    let mut tx = DB::begin(conn).await?;
+    let elements = step.batches.iter().map(|(_, rows)| rows).sum();
+    let statement = fenced(DB::SQL.advance_plan, role)
+        .bind(step.from.map(Key::to_json))
+        .bind(step.to.map(Key::to_json))
+        .bind(int(step.batches.len() as u64))
+        .bind(int(elements))
+        .bind(i64::from(step.done));
+    if DB::execute(&mut tx, statement).await? != 1 {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    let mut ids = Vec::new();
+    if !step.batches.is_empty() {
+        let rows: Vec<_> = (step.position..)
+            .zip(step.batches)
+            .map(|(position, (range, rows))| {
+                (position, range.after.as_ref().map(Key::to_json), range.upto.to_json(), rows)
+            })
+            .collect();
+        let statement = Statement::of(DB::SQL.insert_batches).bind(role.run.0).bind(json_list(&rows));
+        ids = ints::<DB>(&mut tx, statement).await?.into_iter().map(BatchId).collect();
+    }
+    tx.commit().await?;
+    Ok(Some(ids))
+}
+
+/// Fails a run that cannot be planned; `false` when the role is lost.
+pub(crate) async fn fail<DB: Backend>(conn: &mut DB::Connection, role: &Role, error: &str) -> sqlx::Result<bool> {
+    let statement = Statement::of(DB::SQL.fail_run).bind(role.run.0).bind(role.epoch).bind(error);
+    Ok(DB::execute(conn, statement).await? == 1)
+}
+
+/// Keeps the count of all elements while the plan is not finished; a finished plan knows better.
+pub(crate) async fn estimate<DB: Backend>(conn: &mut DB::Connection, run: RunId, total: Total) -> sqlx::Result<()> {
+    let statement =
+        Statement::of(DB::SQL.estimate_total).bind(run.0).bind(int(total.count)).bind(i64::from(total.exact));
+    DB::execute(conn, statement).await.map(drop)
+}

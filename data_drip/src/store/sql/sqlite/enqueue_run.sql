@@ -1,0 +1,3 @@
+UPDATE data_drip_backfill_runs SET status = 'enqueued'
+WHERE id = ?1 AND status = 'pending'
+    AND (start_at IS NULL OR start_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER))

@@ -1,0 +1,4 @@
+UPDATE data_drip_backfill_run_batches
+SET status = 'failed', error = ?4, attempts = attempts + ?5, transients = transients + ?6,
+    finished_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+WHERE id = ?1 AND worker = ?2 AND epoch = ?3 AND status = 'running'

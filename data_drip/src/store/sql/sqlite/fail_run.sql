@@ -1,0 +1,4 @@
+UPDATE data_drip_backfill_runs
+SET status = 'failed', active_key = NULL, error = ?3, planner = NULL,
+    finished_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+WHERE id = ?1 AND planner_epoch = ?2 AND status = 'running'

@@ -1,0 +1,264 @@
+//! SQLite.
+
+mod catalogue;
+mod keys;
+mod session;
+#[cfg(test)]
+pub(crate) mod testing;
+mod values;
+
+use std::error::Error as StdError;
+
+use sea_query::{Expr, QueryStatementWriter, SelectStatement, SqliteQueryBuilder, Value};
+use sea_query_sqlx::SqlxValues;
+use sqlx::error::DatabaseError;
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteError, SqliteRow};
+use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction};
+
+use self::session::SqliteSession;
+use crate::backend::{Backend, Described, KeySpec, Sealed, Statement};
+use crate::backfill::BoxFuture;
+use crate::error::Error;
+use crate::key::{Key, KeyPart};
+use crate::scope::{self, Scope, TableName};
+use crate::store::migrate::Migrate;
+
+impl Sealed for Sqlite {}
+
+impl Backend for Sqlite {
+    const LABEL: &'static str = "SQLite";
+    // One writer at a time, whoever it is: a second slot would only wait for the first.
+    const MAX_SLOTS: Option<usize> = Some(1);
+    const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
+    const MAX_VALUES: usize = 32_766;
+    type Session = SqliteSession;
+
+    fn attach(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<SqliteSession>> {
+        Box::pin(SqliteSession::attach(conn))
+    }
+
+    fn detach(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(SqliteSession::detach(conn))
+    }
+
+    fn begin(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<Transaction<'_, Sqlite>>> {
+        // A plain `BEGIN` reads first and fails to upgrade when another process has written since (SQLITE_BUSY_SNAPSHOT,
+        // which no busy timeout waits out).
+        Box::pin(conn.begin_with("BEGIN IMMEDIATE"))
+    }
+
+    fn guard<'c>(_: &'c mut SqliteConnection, session: &'c SqliteSession) -> BoxFuture<'c, sqlx::Result<()>> {
+        session.guard();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn unguard<'c>(conn: &'c mut SqliteConnection, session: &'c SqliteSession) -> BoxFuture<'c, sqlx::Result<bool>> {
+        Box::pin(session.unguard(conn))
+    }
+
+    fn fetch(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<SqliteRow>>> {
+        Box::pin(async move { query(statement)?.fetch_all(conn).await })
+    }
+
+    fn execute(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
+        Box::pin(async move { Ok(query(statement)?.execute(conn).await?.rows_affected()) })
+    }
+
+    fn int(row: &SqliteRow, index: usize) -> sqlx::Result<Option<i64>> {
+        row.try_get_unchecked(index)
+    }
+
+    fn text(row: &SqliteRow, index: usize) -> sqlx::Result<Option<String>> {
+        row.try_get_unchecked(index)
+    }
+
+    fn build(statement: &impl QueryStatementWriter) -> Statement {
+        let (sql, values) = statement.build(SqliteQueryBuilder);
+        Statement { sql: sql.into(), values: values.0 }
+    }
+
+    fn value(value: &scope::Value) -> Result<Expr, Error> {
+        values::bind(value)
+    }
+
+    fn key_text(column: &str) -> Expr {
+        keys::text(column)
+    }
+
+    fn key_value(part: &KeyPart) -> Result<Expr, Error> {
+        keys::value(part)
+    }
+
+    fn key_after(columns: &[String], after: &Key) -> Result<Expr, Error> {
+        keys::after(columns, after)
+    }
+
+    fn key_upto(columns: &[String], upto: &Key) -> Result<Expr, Error> {
+        keys::upto(columns, upto)
+    }
+
+    fn key_in(columns: &[String], keys: &[Key]) -> Result<Expr, Error> {
+        keys::among(columns, keys)
+    }
+
+    fn lock_rows(_: &mut SelectStatement) {
+        // The transaction holds the database's only write lock from its first statement on.
+    }
+
+    fn describe<'c>(
+        conn: &'c mut SqliteConnection,
+        table: &'c TableName,
+        key: Option<&'c [String]>,
+    ) -> BoxFuture<'c, Result<Described, Error>> {
+        Box::pin(catalogue::describe(conn, table, key))
+    }
+
+    fn needs_key_order<'c>(
+        conn: &'c mut SqliteConnection,
+        scope: &'c Scope<Self>,
+        spec: &'c KeySpec,
+    ) -> BoxFuture<'c, Result<bool, Error>> {
+        Box::pin(catalogue::needs_key_order(conn, scope, spec))
+    }
+
+    fn opaque(condition: Expr) -> Expr {
+        Expr::cust_with_expr("(?) IS TRUE", condition)
+    }
+
+    fn rows_about<'c>(conn: &'c mut SqliteConnection, spec: &'c KeySpec) -> BoxFuture<'c, Result<Option<u64>, Error>> {
+        Box::pin(catalogue::rows_about(conn, spec))
+    }
+
+    fn migrate(pool: &Pool<Sqlite>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(crate::store::migrate::sqlite::run(pool, mode))
+    }
+
+    fn is_in_memory(pool: &Pool<Sqlite>) -> BoxFuture<'_, sqlx::Result<bool>> {
+        Box::pin(async move {
+            // The connect options do not tell: a `file:…?mode=memory` name hides in the file name. The database does.
+            let file: Option<String> =
+                sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'").fetch_one(pool).await?;
+            Ok(file.is_none_or(|file| file.is_empty()))
+        })
+    }
+
+    fn is_transient(error: &(dyn StdError + 'static)) -> bool {
+        if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+            return match error {
+                sqlx::Error::Database(database) => is_busy(&**database),
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => true,
+                _ => false,
+            };
+        }
+        // Error types that keep only the source of an `sqlx::Error` show the driver's own.
+        if let Some(database) = error.downcast_ref::<Box<dyn DatabaseError>>() {
+            return is_busy(&**database);
+        }
+        error.downcast_ref::<SqliteError>().is_some_and(|database| is_busy(database))
+    }
+
+    fn is_interrupted(error: &sqlx::Error) -> bool {
+        const SQLITE_INTERRUPT: i32 = 9;
+        matches!(error, sqlx::Error::Database(database) if primary_code(&**database) == Some(SQLITE_INTERRUPT))
+    }
+}
+
+fn is_busy(error: &dyn DatabaseError) -> bool {
+    const SQLITE_BUSY: i32 = 5;
+    const SQLITE_LOCKED: i32 = 6;
+    // Processes that open the write-ahead log at the same moment.
+    const SQLITE_PROTOCOL: i32 = 15;
+    matches!(primary_code(error), Some(SQLITE_BUSY | SQLITE_LOCKED | SQLITE_PROTOCOL))
+}
+
+/// The result code without the extension: 517 (`SQLITE_BUSY_SNAPSHOT`) is a kind of 5.
+fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
+    Some(error.code()?.parse::<i32>().ok()? & 0xff)
+}
+
+/// The one place where SQL text crosses to sqlx: every value of it is bound.
+fn query(statement: Statement) -> sqlx::Result<Query<'static, Sqlite, SqliteArguments>> {
+    /// Statements with more values than this are lists of keys, each of another length: not worth keeping prepared.
+    const KEPT: usize = 100;
+    for value in &statement.values {
+        // The binder would panic.
+        if let Value::BigUnsigned(Some(number)) = value
+            && i64::try_from(*number).is_err()
+        {
+            let message = format!("{number} is greater than SQLite's greatest integer, {}", i64::MAX);
+            return Err(sqlx::Error::Encode(message.into()));
+        }
+    }
+    let kept = statement.values.len() <= KEPT;
+    let values = SqlxValues(sea_query::Values(statement.values)).into_arguments();
+    Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+    use crate::error::Failure;
+    use crate::store::sqlite::testing::{File, run};
+
+    async fn busy() -> sqlx::Error {
+        let (file, mut holder) = File::with("CREATE TABLE t (id INTEGER PRIMARY KEY)").await;
+        let mut other = file.options().busy_timeout(std::time::Duration::ZERO);
+        other = sqlx::ConnectOptions::disable_statement_logging(other);
+        let mut other = sqlx::ConnectOptions::connect(&other).await.unwrap();
+        let _tx = Sqlite::begin(&mut holder).await.unwrap();
+        Sqlite::begin(&mut other).await.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_busy_database_is_transient_wherever_the_error_stands_in_the_chain() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not convert the row")]
+        struct Hidden(#[source] Box<dyn StdError + Send + Sync>);
+
+        let plain = Failure::from(busy().await);
+        assert!(Sqlite::is_transient(plain.chain().next().unwrap()));
+        let wrapped = Failure::from(Hidden(Box::new(busy().await)));
+        assert!(wrapped.chain().any(Sqlite::is_transient));
+        assert!(!Sqlite::is_transient(wrapped.chain().next().unwrap()));
+        // What is left of it when only its source was kept.
+        let error = busy().await;
+        assert!(Sqlite::is_transient(error.source().unwrap()));
+        let bare = error.into_database_error().unwrap().downcast::<SqliteError>();
+        assert!(Sqlite::is_transient(&*bare));
+        let ours = Failure::from(Error::from(busy().await));
+        assert!(ours.chain().any(Sqlite::is_transient));
+    }
+
+    #[tokio::test]
+    async fn a_constraint_is_not_transient() {
+        let (_file, mut conn) = File::with("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)").await;
+        let error = Sqlite::execute(&mut conn, Statement::of("INSERT INTO t VALUES (1)")).await.unwrap_err();
+        assert!(!Sqlite::is_transient(&error));
+        assert!(!Sqlite::is_transient(error.source().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_number_too_great_for_sqlite_is_an_error_and_not_a_panic() {
+        let (_file, mut conn) = File::with("").await;
+        let error = Sqlite::fetch(&mut conn, Statement::of("SELECT ?").bind(u64::MAX)).await.unwrap_err();
+        assert!(error.to_string().contains("18446744073709551615"), "{error}");
+        run(&mut conn, "SELECT 1").await;
+    }
+
+    #[tokio::test]
+    async fn a_database_in_memory_is_told_from_a_file() {
+        let file = File::new();
+        let pool = Pool::<Sqlite>::connect_with(file.options()).await.unwrap();
+        assert!(!Sqlite::is_in_memory(&pool).await.unwrap());
+        for url in ["sqlite::memory:", "sqlite:file:x?mode=memory&cache=shared", "sqlite://?mode=memory"] {
+            let pool = Pool::<Sqlite>::connect(url).await.unwrap();
+            assert!(Sqlite::is_in_memory(&pool).await.unwrap(), "{url}");
+        }
+    }
+}

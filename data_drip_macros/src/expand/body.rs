@@ -1,0 +1,194 @@
+//! The impl half: `impl Backfill`, which calls the user's functions with what their arguments ask for.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Path, Type};
+
+use super::span::{located, relocate};
+use crate::model::{Body, Function, Hook, Process};
+
+pub(crate) fn body(model: &Body) -> TokenStream {
+    let krate = &model.target.krate;
+    let cfgs = &model.target.cfgs;
+    let self_ty = relocate(&model.self_ty);
+    let returned = relocate(&model.scope);
+    let is_scope = quote_spanned!(located(model.scope.span())=> <#returned as #krate::__private::IsScope>);
+    let mode = match model.process {
+        Process::Batch(_) => quote!(Batch),
+        Process::Element(_) => quote!(Element),
+    };
+    let states = states(krate, model);
+    let process = process(krate, &model.process);
+    let before_run = model.before_run.as_ref().map(|function| before_run(krate, function));
+    let hooks = hooks(krate, &model.hooks);
+    quote! {
+        #(#cfgs)*
+        #[automatically_derived]
+        impl #krate::__private::Backfill for #self_ty {
+            type Database = #is_scope::Database;
+            const MODE: #krate::__private::Mode = #krate::__private::Mode::#mode;
+
+            fn scope(&self) -> #krate::__private::Scope<Self::Database> {
+                #is_scope::into_scope(Self::scope(self))
+            }
+
+            #states
+            #process
+            #before_run
+            #hooks
+        }
+    }
+}
+
+fn states(krate: &Path, model: &Body) -> TokenStream {
+    let hooks = model.hooks.iter().map(|hook| &hook.function);
+    let functions = std::iter::once(model.process.function()).chain(&model.before_run).chain(hooks);
+    let asked: Vec<TokenStream> = functions
+        .flat_map(|function| &function.further)
+        .map(|ty| {
+            let argument = argument_trait(krate, ty, &quote!(ContextArgument<'_>));
+            quote!(#argument::state())
+        })
+        .collect();
+    if asked.is_empty() {
+        return TokenStream::new();
+    }
+    quote! {
+        fn states() -> #krate::__private::Vec<#krate::__private::StateType> {
+            #krate::__private::states([#(#asked),*])
+        }
+    }
+}
+
+/// `<&mut Batch<'_> as BatchArgument<…>>`, shown at the user's argument.
+fn argument_trait(krate: &Path, ty: &Type, bound: &TokenStream) -> TokenStream {
+    let moved = relocate(ty);
+    quote_spanned!(located(ty.span())=> <#moved as #krate::__private::#bound>)
+}
+
+fn process(krate: &Path, process: &Process) -> TokenStream {
+    let function = process.function();
+    let steps = match process {
+        Process::Batch(function) => {
+            let batch = argument_trait(krate, &function.fixed[0], &quote!(BatchArgument<'_, '_, Self::Database>));
+            let called = call(krate, function, &[quote!(#batch::from_batch(batch))]);
+            outcome(krate, function, &called)
+        }
+        Process::Element(function) => elements(krate, function),
+    };
+    let body = future(krate, function, &steps);
+    quote! {
+        fn process(
+            &self,
+            batch: &mut #krate::__private::Batch<'_, Self::Database>,
+            context: &#krate::__private::Context,
+        ) -> #body
+    }
+}
+
+fn elements(krate: &Path, function: &Function) -> TokenStream {
+    let row = relocate(&function.fixed[0]);
+    let rows = quote_spanned!(located(function.fixed[0].span())=> elements::<#row>);
+    let conn = argument_trait(krate, &function.fixed[1], &quote!(ConnectionArgument<'_, Self::Database>));
+    let called = call(krate, function, &[quote!(element.row), quote!(#conn::from_connection(batch.conn()))]);
+    let outcome = outcome(krate, function, &called);
+    quote! {
+        for element in batch.#rows().await? {
+            let outcome = #outcome;
+            if let #krate::__private::Result::Err(failure) = outcome {
+                return #krate::__private::Result::Err(#krate::__private::row_failed(failure, &element.key));
+            }
+        }
+        #krate::__private::Result::Ok(())
+    }
+}
+
+fn before_run(krate: &Path, function: &Function) -> TokenStream {
+    let run = argument_trait(krate, &function.fixed[0], &quote!(RunArgument<'_>));
+    let conn = argument_trait(krate, &function.fixed[1], &quote!(ConnectionArgument<'_, Self::Database>));
+    let called = call(krate, function, &[quote!(#run::from_run(run)), quote!(#conn::from_connection(conn))]);
+    let body = future(krate, function, &outcome(krate, function, &called));
+    quote! {
+        fn before_run(
+            &self,
+            run: &#krate::__private::Run,
+            conn: &mut #krate::__private::ConnectionOf<Self>,
+            context: &#krate::__private::Context,
+        ) -> #body
+    }
+}
+
+fn hooks(krate: &Path, hooks: &[Hook]) -> TokenStream {
+    if hooks.is_empty() {
+        return TokenStream::new();
+    }
+    let variants = hooks.iter().map(|hook| &hook.variant);
+    let arms = hooks.iter().map(|hook| hook_arm(krate, hook));
+    quote! {
+        const HOOKS: &'static [#krate::__private::Hook] = &[#(#krate::__private::Hook::#variants),*];
+
+        fn on_hook(
+            &self,
+            hook: #krate::__private::Hook,
+            run: &#krate::__private::Run,
+            batch: #krate::__private::Option<&#krate::__private::RunBatch>,
+            context: &#krate::__private::Context,
+        ) -> impl #krate::__private::Future<Output = #krate::__private::Outcome> + #krate::__private::Send {
+            async move {
+                let _ = (run, batch, context);
+                match (hook, batch) {
+                    #(#arms)*
+                    _ => #krate::__private::Result::Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn hook_arm(krate: &Path, hook: &Hook) -> TokenStream {
+    let variant = &hook.variant;
+    let outcome = hook_call(krate, hook);
+    let batch = if hook.on_batch { quote!(#krate::__private::Option::Some(batch)) } else { quote!(_) };
+    quote!((#krate::__private::Hook::#variant, #batch) => #outcome,)
+}
+
+fn hook_call(krate: &Path, hook: &Hook) -> TokenStream {
+    let function = &hook.function;
+    let run = argument_trait(krate, &function.fixed[0], &quote!(RunArgument<'_>));
+    let mut given = vec![quote!(#run::from_run(run))];
+    if let Some(ty) = function.fixed.get(1) {
+        let batch = argument_trait(krate, ty, &quote!(RunBatchArgument<'_>));
+        given.push(quote!(#batch::from_run_batch(batch)));
+    }
+    outcome(krate, function, &call(krate, function, &given))
+}
+
+/// The user's function, with its further arguments taken out of the context.
+fn call(krate: &Path, function: &Function, fixed: &[TokenStream]) -> TokenStream {
+    let further = function.further.iter().map(|ty| {
+        let argument = argument_trait(krate, ty, &quote!(ContextArgument<'_>));
+        quote!(#argument::from_context(context))
+    });
+    let ident = relocate(&function.ident);
+    let given = fixed.iter().cloned().chain(further);
+    quote_spanned!(located(function.ident.span())=> Self::#ident(self, #(#given),*).await)
+}
+
+/// Whatever it returned, as the result the engine works with.
+fn outcome(krate: &Path, function: &Function, called: &TokenStream) -> TokenStream {
+    let output = relocate(&function.output);
+    let into = quote_spanned!(located(function.output.span())=> <#output as #krate::__private::IntoOutcome>::into_outcome);
+    quote!(#into(#called))
+}
+
+/// A future whose `Send` is checked, and reported, at the user's function.
+fn future(krate: &Path, function: &Function, steps: &TokenStream) -> TokenStream {
+    let context = function.further.is_empty().then(|| quote!(let _ = context;));
+    let span = located(function.ident.span());
+    let returned = quote_spanned! {span=>
+        impl #krate::__private::Future<Output = #krate::__private::Outcome> + #krate::__private::Send
+    };
+    let block = quote_spanned!(span=> async move { #context #steps });
+    quote!(#returned { #block })
+}
