@@ -20,15 +20,15 @@ use tower::ServiceExt;
 
 /// Gives every employee without a role the default one.
 #[backfill(batch_size = 10)]
-pub struct AddRole {
+struct AddRole {
     /// Only employees of this department.
-    pub department: String,
+    department: String,
     #[option(min = 18)]
-    pub age: Option<i64>,
+    age: Option<i64>,
     #[option(default = true)]
-    pub active_only: bool,
+    active_only: bool,
     #[option(masked)]
-    pub token: Option<String>,
+    token: Option<String>,
 }
 
 #[backfill]
@@ -48,7 +48,7 @@ impl AddRole {
 
 /// Fails on its third batch until the table `mended` has a row.
 #[backfill(batch_size = 10)]
-pub struct Poisoned {}
+struct Poisoned {}
 
 #[backfill]
 impl Poisoned {

@@ -186,10 +186,7 @@ impl<DB: Backend> DataDrip<DB> {
     /// What a run of this backfill gets that does not say otherwise.
     pub fn defaults(&self, backfill: &BackfillInfo) -> Defaults {
         let config = &self.core.config;
-        Defaults {
-            batch_size: config.batch_size_for(&backfill.settings),
-            sleep: config.sleep_for(&backfill.settings),
-        }
+        Defaults { batch_size: config.batch_size_for(&backfill.settings), sleep: config.sleep_for(&backfill.settings) }
     }
 }
 

@@ -176,7 +176,8 @@ mod tests {
         ])
         .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
-        for part in ["DATA_DRIP_CONCURRENCY is `many`", "BATCH_SIZE is `0`", "`5 parsecs`", "`a,,b`", "INTERVAL is `0`"] {
+        for part in ["DATA_DRIP_CONCURRENCY is `many`", "BATCH_SIZE is `0`", "`5 parsecs`", "`a,,b`", "INTERVAL is `0`"]
+        {
             assert!(error.to_string().contains(part), "{error}");
         }
     }

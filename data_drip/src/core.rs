@@ -18,7 +18,7 @@ use crate::hooks::{Hooks, Lookup};
 use crate::options::{Raw, Values};
 use crate::registry::{Definition, Instance, Registry};
 use crate::run::{BatchId, Run, RunBatch, RunId};
-use crate::store::{batches, patiently, runs};
+use crate::store::{batches, runs};
 
 /// How long a request of a person waits for a database that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -157,15 +157,6 @@ impl<DB: Backend> Core<DB> {
             let message = format!("the stored options do not fit the code of this process: {}", listed.join("; "));
             Error::new(ErrorKind::Invalid, message).with_fields(fields)
         })
-    }
-
-    /// Does one thing on a connection of the host's pool, again and again while the database is busy.
-    pub(crate) async fn ask<T>(
-        &self,
-        mut work: impl AsyncFnMut(&mut DB::Connection) -> sqlx::Result<T>,
-    ) -> Result<T, Error> {
-        let outcome = patiently::<DB, _>(PATIENCE, async || work(&mut *self.pool.acquire().await?).await).await;
-        Ok(outcome?)
     }
 }
 

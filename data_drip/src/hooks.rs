@@ -164,8 +164,9 @@ impl Hooks {
     /// Announces a change that is committed.
     pub(crate) fn announce(&self, event: Event) {
         let wanted = if matches!(event, Event::Run(..)) { self.runs } else { self.batches };
-        if wanted && let Err(mpsc::error::TrySendError::Full(Message::Event(event))) =
-            self.sender.try_send(Message::Event(event))
+        if wanted
+            && let Err(mpsc::error::TrySendError::Full(Message::Event(event))) =
+                self.sender.try_send(Message::Event(event))
         {
             tracing::warn!(run = event.run_id().0, hook = ?event.hook(), "hooks are too slow: this one is dropped");
         }

@@ -14,7 +14,7 @@ use crate::options::{Field, Settings};
 
 pub use check::assert_backfills;
 pub(crate) use check::problems;
-pub(crate) use erased::{Definition, Instance, instance};
+pub(crate) use erased::{Definition, Instance, instance, scope_of};
 
 /// Every entry, from every crate of the binary.
 ///
@@ -27,7 +27,10 @@ pub static DATA_DRIP_BACKFILLS_V0_1: [Entry] = [..];
 
 /// An empty slice makes some linkers fail (lld-link on Windows), so there is always this one.
 #[linkme::distributed_slice(DATA_DRIP_BACKFILLS_V0_1)]
-#[expect(unsafe_code, reason = "an entry is a static with a link section; in other crates the macro is foreign and exempt")]
+#[expect(
+    unsafe_code,
+    reason = "an entry is a static with a link section; in other crates the macro is foreign and exempt"
+)]
 static NEVER_EMPTY: Entry = Entry { register: None };
 
 /// One element of the slice: what `#[backfill] struct` puts into the registry.

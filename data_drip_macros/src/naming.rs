@@ -11,7 +11,9 @@ pub(crate) fn snake_case(ident: &Ident) -> String {
         let before = i.checked_sub(1).map(|i| letters[i]);
         let after = letters.get(i + 1);
         let starts_word = letter.is_uppercase()
-            && before.is_some_and(|before| before != '_' && (!before.is_uppercase() || after.is_some_and(|c| c.is_lowercase())));
+            && before.is_some_and(|before| {
+                before != '_' && (!before.is_uppercase() || after.is_some_and(|c| c.is_lowercase()))
+            });
         if starts_word {
             name.push('_');
         }

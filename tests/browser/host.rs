@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 /// How a repeated hour is read.
 #[derive(OptionEnum, Clone, Copy, Debug)]
-pub enum Ambiguous {
+pub(crate) enum Ambiguous {
     Reject,
     Earlier,
 }
@@ -24,19 +24,19 @@ pub enum Ambiguous {
 ///
 /// Safe to repeat.
 #[backfill(batch_size = 100)]
-pub struct AddRole {
+pub(crate) struct AddRole {
     /// Only employees of this department.
-    pub department: String,
+    pub(crate) department: String,
     #[option(min = 0, max = 120)]
-    pub age: Option<i64>,
+    pub(crate) age: Option<i64>,
     #[option(default = true)]
-    pub active_only: bool,
+    pub(crate) active_only: bool,
     #[option(default = Ambiguous::Reject)]
-    pub ambiguous: Ambiguous,
-    pub moment: Option<chrono::DateTime<chrono::Utc>>,
+    pub(crate) ambiguous: Ambiguous,
+    pub(crate) moment: Option<chrono::DateTime<chrono::Utc>>,
     /// A key for the personnel office.
     #[option(masked)]
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 #[backfill]
@@ -53,7 +53,7 @@ impl AddRole {
 
 /// Takes its time, so that it can be stopped.
 #[backfill(batch_size = 10, sleep = "50ms")]
-pub struct Slow {}
+pub(crate) struct Slow {}
 
 #[backfill]
 impl Slow {
@@ -69,7 +69,7 @@ impl Slow {
 
 /// Fails on one row until somebody mends it.
 #[backfill(batch_size = 500)]
-pub struct Poisoned {}
+pub(crate) struct Poisoned {}
 
 #[backfill]
 impl Poisoned {

@@ -5,11 +5,12 @@ use std::future::IntoFuture;
 use crate::api::no_run;
 use crate::backend::Backend;
 use crate::backfill::BoxFuture;
-use crate::core::Core;
+use crate::core::{Core, PATIENCE};
 use crate::error::{Error, ErrorKind};
 use crate::hooks::Event;
 use crate::run::{Backfiller, Run, RunId};
 use crate::status::{BatchStatus, RunStatus};
+use crate::store::patiently;
 use crate::store::runs::{self, Change, Request};
 
 /// A change that somebody asks for; await it. It gives back the run as it is afterwards (as it was, once deleted).
@@ -46,10 +47,10 @@ impl<'a, DB: Backend> Action<'a, DB> {
 
     async fn act(self) -> Result<Run, Error> {
         let Self { core, id, request, by } = self;
-        let before = core.ask(async |conn| runs::find::<DB>(conn, id).await).await?.ok_or_else(|| no_run(id))?;
+        let before = find(core, id).await?;
         // Batches in flight here are rolled back first: on SQLite they hold the lock that the change needs.
         let _halt = matches!(request, Request::Stop { now: true }).then(|| core.signals.halt(id));
-        let change = core.ask(async |conn| runs::change::<DB>(conn, id, request, by.as_ref()).await).await?;
+        let change = patiently!(DB, PATIENCE, change(core, id, request, by.as_ref()).await)?;
         let (from, to, batches) = match change {
             Change::Done { from, to, batches } => (from, to, batches),
             Change::Missing => return Err(no_run(id)),
@@ -69,8 +70,23 @@ impl<'a, DB: Backend> Action<'a, DB> {
         if request == Request::Delete {
             return Ok(before);
         }
-        core.ask(async |conn| runs::find::<DB>(conn, id).await).await?.ok_or_else(|| no_run(id))
+        find(core, id).await
     }
+}
+
+async fn find<DB: Backend>(core: &Core<DB>, id: RunId) -> Result<Run, Error> {
+    let mut conn = core.pool.acquire().await?;
+    runs::find::<DB>(&mut conn, id).await?.ok_or_else(|| no_run(id))
+}
+
+async fn change<DB: Backend>(
+    core: &Core<DB>,
+    id: RunId,
+    request: Request,
+    by: Option<&Backfiller>,
+) -> sqlx::Result<Change> {
+    let mut conn = core.pool.acquire().await?;
+    runs::change::<DB>(&mut conn, id, request, by).await
 }
 
 fn conflict(id: RunId, request: Request, change: &Change) -> Error {

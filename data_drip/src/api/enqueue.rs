@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 use std::future::IntoFuture;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, KeySpec};
 use crate::backfill::BoxFuture;
 use crate::core::{Core, Link, PATIENCE};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::hooks::Event;
-use crate::options::{Choice, Raw};
-use crate::registry::{Definition, Instance};
+use crate::options::{Choice, Raw, Settings};
+use crate::registry::{Definition, Instance, scope_of};
 use crate::run::{Backfiller, Run, RunId};
+use crate::scope::Scope;
 use crate::store::runs::{self, NewRun};
 use crate::store::{int, patiently};
 use crate::walk::Walk;
@@ -34,6 +34,12 @@ const PROBE: Duration = Duration::from_millis(200);
 /// - [`ErrorKind::Database`].
 #[must_use = "nothing happens before it is awaited"]
 pub struct Enqueue<'a, DB: Backend> {
+    asked: Asked<'a, DB>,
+    conn: Option<&'a mut DB::Connection>,
+}
+
+/// What was asked for, apart from where to write it.
+struct Asked<'a, DB: Backend> {
     core: &'a Core<DB>,
     name: String,
     options: Result<HashMap<String, Raw>, String>,
@@ -43,12 +49,11 @@ pub struct Enqueue<'a, DB: Backend> {
     queue: Option<String>,
     start_at: Option<DateTime<Utc>>,
     by: Option<Backfiller>,
-    conn: Option<&'a mut DB::Connection>,
 }
 
 impl<'a, DB: Backend> Enqueue<'a, DB> {
     pub(super) fn new(core: &'a Core<DB>, name: &str, options: Result<HashMap<String, Raw>, String>) -> Self {
-        Self {
+        let asked = Asked {
             core,
             name: name.to_owned(),
             options,
@@ -58,43 +63,43 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
             queue: None,
             start_at: None,
             by: None,
-            conn: None,
-        }
+        };
+        Self { asked, conn: None }
     }
 
     /// Elements per batch.
     pub fn batch_size(mut self, elements: u64) -> Self {
-        self.batch_size = Some(elements);
+        self.asked.batch_size = Some(elements);
         self
     }
 
     /// Pause of a slot after each batch.
     pub fn sleep(mut self, pause: Duration) -> Self {
-        self.sleep = Some(pause);
+        self.asked.sleep = Some(pause);
         self
     }
 
     /// Never process more elements than this: a trial run. Rows that leave the scope meanwhile are not replaced.
     pub fn limit(mut self, elements: u64) -> Self {
-        self.limit = Some(elements);
+        self.asked.limit = Some(elements);
         self
     }
 
     /// Does not begin before this time. The scope may still be empty until then.
     pub fn start_at(mut self, at: DateTime<Utc>) -> Self {
-        self.start_at = Some(at);
+        self.asked.start_at = Some(at);
         self
     }
 
     /// Who asks for it.
     pub fn by(mut self, backfiller: &Backfiller) -> Self {
-        self.by = Some(backfiller.clone());
+        self.asked.by = Some(backfiller.clone());
         self
     }
 
     /// Only workers of this queue take it; the backfill's own queue, else `default`.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
-        self.queue = Some(queue.into());
+        self.asked.queue = Some(queue.into());
         self
     }
 
@@ -106,19 +111,23 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
         self.conn = Some(conn);
         self
     }
+}
 
-    async fn enqueue(mut self) -> Result<Run, Error> {
-        match self.conn.take() {
-            Some(conn) => {
-                let new = self.checked(conn).await?;
-                let id = insert::<DB>(conn, &new).await??;
-                runs::find::<DB>(conn, id).await?.ok_or_else(|| super::no_run(id))
-            }
-            None => self.enqueue_now().await,
-        }
+/// A request that passed every check.
+struct Checked<DB: Backend> {
+    new: NewRun,
+    scope: Scope<DB>,
+    spec: KeySpec,
+}
+
+impl<DB: Backend> Asked<'_, DB> {
+    async fn enqueue_in(self, conn: &mut DB::Connection) -> Result<Run, Error> {
+        let checked = self.checked(conn).await?;
+        let id = insert::<DB>(conn, &checked.new).await??;
+        runs::find::<DB>(conn, id).await?.ok_or_else(|| super::no_run(id))
     }
 
-    async fn enqueue_now(self) -> Result<Run, Error> {
+    async fn enqueue(self) -> Result<Run, Error> {
         let mut link = Link::acquire(&self.core.pool).await?;
         let outcome = self.write(&mut link).await;
         link.release().await;
@@ -130,26 +139,16 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
     }
 
     async fn write(&self, link: &mut Link<DB>) -> Result<Run, Error> {
-        let new = self.checked(link).await?;
-        self.probe(link).await?;
-        let id = patiently::<DB, _>(PATIENCE, async || {
-            let mut tx = DB::begin(link).await?;
-            let outcome = insert::<DB>(&mut tx, &new).await?;
-            if outcome.is_ok() {
-                tx.commit().await?;
-            } else {
-                tx.rollback().await?;
-            }
-            Ok(outcome)
-        })
-        .await??;
+        let checked = self.checked(link).await?;
+        self.probe(link, &checked).await?;
+        let id = patiently!(DB, PATIENCE, insert_alone::<DB>(link, &checked.new).await)??;
         runs::find::<DB>(link, id).await?.ok_or_else(|| super::no_run(id))
     }
 
     /// Everything that can be refused by looking at the request, the code and the catalogue; all fields at once.
-    async fn checked(&self, conn: &mut DB::Connection) -> Result<NewRun, Error> {
+    async fn checked(&self, conn: &mut DB::Connection) -> Result<Checked<DB>, Error> {
         let definition = self.core.definition(&self.name)?;
-        let settings = self.core.registry.get(&self.name).map(|r| r.info.settings).unwrap_or_default();
+        let settings = self.core.registry.get(&self.name).map_or(Settings::DEFAULT, |r| r.info.settings);
         let config = &self.core.config;
         let batch_size = self.batch_size.unwrap_or_else(|| config.batch_size_for(&settings));
         let queue = self.queue.clone().unwrap_or_else(|| settings.queue.unwrap_or("default").to_owned());
@@ -178,8 +177,10 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
         }
         let Some(instance) = instance.filter(|_| wrong.is_empty()) else { return Err(Error::invalid(wrong)) };
 
-        instance.scope().resolve(conn).await?;
-        Ok(NewRun {
+        let scope =
+            scope_of(&*instance).map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
+        let spec = scope.resolve(conn).await?;
+        let new = NewRun {
             backfill: self.name.clone(),
             options: instance.values(),
             batch_size,
@@ -191,7 +192,8 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
             timeout_ms: settings.timeout_ms,
             backfiller: self.by.clone(),
             start_at: self.start_at,
-        })
+        };
+        Ok(Checked { new, scope, spec })
     }
 
     /// Values of options whose choices come from the database, and are none of those.
@@ -208,9 +210,11 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
             let Some(offered) = choices(definition, field.name, conn).await? else { continue };
             let given = values.get(field.name).unwrap_or(&Value::Null);
             let many = given.as_array().map_or(std::slice::from_ref(given), Vec::as_slice);
-            let strange = many.iter().filter(|value| !value.is_null()).map(plain).find(|value| {
-                !offered.iter().any(|choice| choice.value == *value)
-            });
+            let strange = many
+                .iter()
+                .filter(|value| !value.is_null())
+                .map(plain)
+                .find(|value| !offered.iter().any(|choice| choice.value == *value));
             if let Some(value) = strange {
                 let shown = if field.masked { "the value".to_owned() } else { format!("`{value}`") };
                 wrong.push(FieldError::new(field.name, format!("{shown} is not among the values to choose from")));
@@ -220,17 +224,12 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
     }
 
     /// Refuses a scope without rows, as far as that shows in time.
-    async fn probe(&self, link: &mut Link<DB>) -> Result<(), Error> {
+    async fn probe(&self, link: &mut Link<DB>, checked: &Checked<DB>) -> Result<(), Error> {
         if self.start_at.is_some_and(|at| at > Utc::now()) {
             return Ok(());
         }
-        let Ok(raw) = &self.options else { return Ok(()) };
-        let instance: Arc<dyn Instance<DB>> =
-            self.core.definition(&self.name)?.parse(raw).map_err(Error::invalid)?;
-        let scope = instance.scope();
-        let spec = scope.resolve(link).await?;
         let (conn, session) = link.parts();
-        match Walk::new(&scope, &spec).any(conn, session, PROBE).await? {
+        match Walk::new(&checked.scope, &checked.spec).any(conn, session, PROBE).await? {
             Some(false) => Err(Error::invalid(vec![FieldError::new("base", "no records to process")])),
             Some(true) | None => Ok(()),
         }
@@ -252,6 +251,18 @@ pub(super) async fn choices<DB: Backend>(
         let message = format!("the values of `{field}` could not be listed: {}", failure.full_message());
         Error::new(ErrorKind::Database, message)
     })
+}
+
+/// [`insert`] in a transaction of its own.
+async fn insert_alone<DB: Backend>(conn: &mut DB::Connection, new: &NewRun) -> sqlx::Result<Result<RunId, Error>> {
+    let mut tx = DB::begin(conn).await?;
+    let outcome = insert::<DB>(&mut tx, new).await?;
+    if outcome.is_ok() {
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(outcome)
 }
 
 /// Writes the run and its first event; the inner error names the active run that is the same.
@@ -278,6 +289,9 @@ impl<'a, DB: Backend> IntoFuture for Enqueue<'a, DB> {
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.enqueue())
+        match self.conn {
+            Some(conn) => Box::pin(self.asked.enqueue_in(conn)),
+            None => Box::pin(self.asked.enqueue()),
+        }
     }
 }

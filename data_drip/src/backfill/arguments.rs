@@ -69,10 +69,7 @@ impl<'c> ConnectionArgument<'c, sqlx::Sqlite> for &'c mut sqlx::SqliteConnection
 }
 
 /// The first argument of `before_run` and of every hook.
-#[diagnostic::on_unimplemented(
-    message = "the run is given as `&Run`, not as `{Self}`",
-    label = "write `&Run`"
-)]
+#[diagnostic::on_unimplemented(message = "the run is given as `&Run`, not as `{Self}`", label = "write `&Run`")]
 pub trait RunArgument<'r> {
     #[doc(hidden)]
     fn from_run(run: &'r Run) -> Self;

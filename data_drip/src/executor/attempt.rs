@@ -42,9 +42,7 @@ pub(super) async fn run<DB: Backend>(
     match tokio::spawn(attempt.run(link).instrument(span)).await {
         Ok(outcome) => outcome,
         // User code is caught inside; this would be a mistake of ours, or the runtime going away.
-        Err(error) => {
-            (None, transient(claim, format!("the attempt ended unexpectedly: {error}")))
-        }
+        Err(error) => (None, transient(claim, format!("the attempt ended unexpectedly: {error}"))),
     }
 }
 
@@ -186,7 +184,8 @@ impl<DB: Backend> Attempt<DB> {
     /// Runs user code under the guard; the number of elements that it processed.
     async fn user_code(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Result<u64, Worked> {
         let scope = code.scope().map_err(Worked::Failed)?;
-        let count = count_statement(&scope, &code.spec, &self.claim.batch.range).map_err(|e| Worked::Failed(e.into()))?;
+        let count =
+            count_statement(&scope, &code.spec, &self.claim.batch.range).map_err(|e| Worked::Failed(e.into()))?;
         let mut before = None;
         if self.engine.shares_pool() {
             // There may be no second connection to count on afterwards.

@@ -1,14 +1,13 @@
 //! A run's code in this process: its options parsed, its table and key compared with what the planner pinned.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::{Backend, KeySpec};
 use crate::backfill::Context;
 use crate::core::Core;
-use crate::error::{Error, ErrorKind, Failure};
-use crate::registry::Instance;
+use crate::error::{Error, ErrorKind};
+use crate::registry::{Instance, scope_of};
 use crate::run::{Run, RunId};
 use crate::scope::Scope;
 use crate::store::{plans, runs};
@@ -30,12 +29,6 @@ impl<DB: Backend> Code<DB> {
     pub(super) fn scope(&self) -> crate::Result<Scope<DB>> {
         scope_of(&*self.instance)
     }
-}
-
-/// The scope of a backfill; it is user code, and may panic.
-pub(super) fn scope_of<DB: Backend>(instance: &dyn Instance<DB>) -> crate::Result<Scope<DB>> {
-    std::panic::catch_unwind(AssertUnwindSafe(|| instance.scope()))
-        .map_err(|panic| Failure::from(format!("`scope` panicked: {}", crate::panics::message(&*panic))))
 }
 
 /// The runs that this process has worked on lately.
@@ -109,8 +102,7 @@ pub(super) async fn spec_of<DB: Backend>(
     conn: &mut DB::Connection,
     pinned: Option<&KeySpec>,
 ) -> Result<KeySpec, Error> {
-    let scope = scope_of(instance)
-        .map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
+    let scope = scope_of(instance).map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
     let spec = scope.resolve(conn).await?;
     match pinned {
         Some(pinned) if *pinned != spec => Err(Error::new(

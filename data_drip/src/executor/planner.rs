@@ -12,12 +12,12 @@ use crate::backend::{Backend, KeySpec, Session};
 use crate::backfill::Context;
 use crate::core::Link;
 use crate::error::{Error, ErrorKind, Failure};
-use crate::executor::code::{scope_of, spec_of};
+use crate::executor::code::spec_of;
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
 use crate::key::Key;
 use crate::panics::caught;
-use crate::registry::Instance;
+use crate::registry::{Instance, scope_of};
 use crate::run::{Run, RunId};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::plans::{self, Advance, Plan, Role};
@@ -105,10 +105,12 @@ impl From<Error> for Halt {
 
 /// Takes the role for one run and keeps it until everything is planned, the run halts, or the engine drains.
 async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
-    let taken = patiently::<DB, _>(engine.lease.interval(), async || {
-        plans::take::<DB>(&mut *engine.pool.acquire().await?, id, &engine.worker.id).await
-    });
-    let (role, plan) = match taken.await {
+    let taken = patiently!(
+        DB,
+        engine.lease.interval(),
+        async { plans::take::<DB>(&mut *engine.pool.acquire().await?, id, &engine.worker.id).await }.await
+    );
+    let (role, plan) = match taken {
         Ok(Some(taken)) => taken,
         Ok(None) => return,
         Err(error) => return tracing::debug!(%error, "could not take the planner's role"),
@@ -139,20 +141,24 @@ async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
 }
 
 async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
-    let released = patiently::<DB, _>(engine.lease.interval(), async || {
-        plans::release::<DB>(&mut *engine.pool.acquire().await?, role).await
-    });
-    if let Err(error) = released.await {
+    let released = patiently!(
+        DB,
+        engine.lease.interval(),
+        async { plans::release::<DB>(&mut *engine.pool.acquire().await?, role).await }.await
+    );
+    if let Err(error) = released {
         tracing::warn!(%error, "the planner's role stays until others see that the lease has run out");
     }
 }
 
 async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
     tracing::error!(error, "the run cannot be planned");
-    let failed = patiently::<DB, _>(engine.lease.interval(), async || {
-        plans::fail::<DB>(&mut *engine.pool.acquire().await?, role, error).await
-    });
-    match failed.await {
+    let failed = patiently!(
+        DB,
+        engine.lease.interval(),
+        async { plans::fail::<DB>(&mut *engine.pool.acquire().await?, role, error).await }.await
+    );
+    match failed {
         Ok(true) => engine.settled(role.run, RunStatus::Failed),
         Ok(false) => release(engine, role).await,
         Err(error) => {
@@ -160,6 +166,21 @@ async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
             release(engine, role).await;
         }
     }
+}
+
+/// One transaction of the planner, repeated while the database is busy.
+macro_rules! write {
+    ($planner:expr, |$conn:ident| $work:expr) => {
+        patiently!(
+            DB,
+            $planner.engine.core.config.lease,
+            async {
+                let $conn = &mut *$planner.engine.pool.acquire().await?;
+                $work.await
+            }
+            .await
+        )
+    };
 }
 
 struct Planner<'a, DB: Backend> {
@@ -253,7 +274,7 @@ impl<DB: Backend> Planner<'_, DB> {
         let mut conn = self.engine.pool.acquire().await?;
         let Some(upper) = walk.upper(&mut conn).await? else { return Ok(None) };
         drop(conn);
-        let pinned = self.write(async |conn| plans::pin::<DB>(conn, self.role, spec, &upper).await).await?;
+        let pinned = write!(self, |conn| plans::pin::<DB>(conn, self.role, spec, &upper))?;
         if pinned { Ok(Some(upper)) } else { Err(Halt::Over) }
     }
 
@@ -306,9 +327,9 @@ impl<DB: Backend> Planner<'_, DB> {
             let step = step?;
             elements += step.batches.iter().map(|(_, rows)| rows).sum::<u64>();
             let done = step.done || run.limit.is_some_and(|limit| elements >= limit);
-            self.advance(cursor.as_ref(), Some(&step.cursor), &step.batches, batches + 1, done).await?;
+            self.advance(cursor.as_ref(), step.cursor.as_ref(), &step.batches, batches + 1, done).await?;
             batches += step.batches.len() as u64;
-            cursor = Some(step.cursor);
+            cursor = step.cursor;
             if done {
                 return Ok(());
             }
@@ -326,7 +347,7 @@ impl<DB: Backend> Planner<'_, DB> {
         done: bool,
     ) -> Result<(), Halt> {
         let step = Advance { from, to, batches, position, done };
-        let inserted = self.write(async |conn| plans::advance::<DB>(conn, self.role, &step).await).await?;
+        let inserted = write!(self, |conn| plans::advance::<DB>(conn, self.role, &step))?;
         let Some(ids) = inserted else { return Err(Halt::Over) };
         if !ids.is_empty() {
             tracing::debug!(batches = ids.len(), "batches are planned");
@@ -334,21 +355,6 @@ impl<DB: Backend> Planner<'_, DB> {
             self.engine.core.signals.work.notify_waiters();
         }
         Ok(())
-    }
-
-    /// One transaction of the planner, repeated while the database is busy.
-    async fn write<T>(&self, mut work: impl AsyncFnMut(&mut DB::Connection) -> sqlx::Result<T>) -> Result<T, Halt> {
-        let mut failed = 0;
-        loop {
-            let outcome = async { work(&mut *self.engine.pool.acquire().await?).await }.await;
-            match outcome {
-                Err(error) if DB::is_transient(&error) => {
-                    failed += 1;
-                    self.pause(schedule::after_transient(failed)).await?;
-                }
-                outcome => return Ok(outcome?),
-            }
-        }
     }
 
     async fn pause(&self, pause: Duration) -> Result<(), Halt> {
@@ -413,7 +419,7 @@ impl<DB: Backend> Planner<'_, DB> {
         link.release().await;
         match total {
             Ok(total) => {
-                if self.write(async |conn| plans::estimate::<DB>(conn, self.role.run, total).await).await.is_err() {
+                if write!(self, |conn| plans::estimate::<DB>(conn, self.role.run, total)).is_err() {
                     tracing::debug!("the count of all elements could not be written");
                 }
             }

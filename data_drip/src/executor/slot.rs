@@ -213,7 +213,8 @@ impl<DB: Backend> Slot<DB> {
         {
             batch.error = Some(error.clone());
         }
-        batch.attempts += u32::from(matches!(how, Unfinished::Attempt { .. } | Unfinished::GaveUp { counted: true, .. }));
+        batch.attempts +=
+            u32::from(matches!(how, Unfinished::Attempt { .. } | Unfinished::GaveUp { counted: true, .. }));
         engine.core.hooks.announce(Event::Batch(Box::new(batch)));
         if status == BatchStatus::Failed {
             engine.settle(run).await;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
- 
 
 use crate::backend::Backend;
 use crate::executor::{Engine, schedule};

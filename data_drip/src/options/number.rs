@@ -16,11 +16,7 @@ use super::{Field, Kind, OptionValue, Raw};
 )]
 pub trait Number: OptionValue {}
 
-fn within<T: PartialOrd + Display>(
-    value: T,
-    field: &Field,
-    read: impl Fn(&Value) -> Option<T>,
-) -> Result<T, String> {
+fn within<T: PartialOrd + Display>(value: T, field: &Field, read: impl Fn(&Value) -> Option<T>) -> Result<T, String> {
     if let Some(min) = field.min.as_ref().and_then(&read)
         && value < min
     {
@@ -46,12 +42,12 @@ fn whole(raw: &Raw) -> Result<Result<i128, NotWhole>, String> {
     match raw {
         Raw::Json(Value::Number(number)) => Ok(whole_json(number)),
         Raw::Json(_) => Err(WHOLE.to_owned()),
-        Raw::Form(texts) => Ok(single(texts)?.trim().parse().map_err(|error: std::num::ParseIntError| {
-            match error.kind() {
+        Raw::Form(texts) => {
+            Ok(single(texts)?.trim().parse().map_err(|error: std::num::ParseIntError| match error.kind() {
                 IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => NotWhole::TooLarge,
                 _ => NotWhole::Fraction,
-            }
-        })),
+            }))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::backend::Backend;
@@ -52,6 +53,12 @@ pub(crate) trait Instance<DB: Backend>: Send + Sync {
         batch: Option<&'a RunBatch>,
         context: &'a Context,
     ) -> BoxFuture<'a, Result>;
+}
+
+/// The scope of a backfill; it is user code, and may panic.
+pub(crate) fn scope_of<DB: Backend>(instance: &dyn Instance<DB>) -> crate::Result<Scope<DB>> {
+    catch_unwind(AssertUnwindSafe(|| instance.scope()))
+        .map_err(|panic| Failure::from(format!("`scope` panicked: {}", crate::panics::message(&*panic))))
 }
 
 /// An instance built in code. Its bounds are not checked yet: parse its [`values`](Instance::values) for that.

@@ -110,7 +110,8 @@ pub(crate) mod sqlite {
 
     async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-        migrator(FILES).run(&mut *tx).await.map_err(|error| match error {
+        // What `run` does once it has its connection; `run` itself asks for a bound that a boxed future cannot prove.
+        migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
             other => sqlx::Error::Migrate(Box::new(other)),
         })?;

@@ -11,7 +11,7 @@ pub(crate) mod runs;
 pub(crate) mod sqlite;
 pub(crate) mod workers;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -153,22 +153,42 @@ async fn ints<DB: Backend>(conn: &mut DB::Connection, statement: Statement) -> s
     DB::fetch(conn, statement).await?.iter().map(|row| Columns::<DB>::of(row).int()).collect()
 }
 
-/// Repeats what failed for a passing reason until it succeeds, fails otherwise, or `patience` is over.
+/// How long to repeat what fails for a passing reason. What is repeated must be safe to repeat: one statement, or one
+/// transaction.
 ///
-/// `work` must be safe to repeat: one statement or one transaction.
-pub(crate) async fn patiently<DB: Backend, T>(
-    patience: Duration,
-    mut work: impl AsyncFnMut() -> sqlx::Result<T>,
-) -> sqlx::Result<T> {
-    let since = std::time::Instant::now();
-    let mut pause = Duration::from_millis(10);
-    loop {
-        match work().await {
-            Err(error) if DB::is_transient(&error) && since.elapsed() < patience => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_millis(500));
-            }
-            outcome => return outcome,
+/// A loop instead of a function that takes a closure: async closures cannot be required to be `Send`.
+pub(crate) struct Patience {
+    since: Instant,
+    most: Duration,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(crate) fn of(most: Duration) -> Self {
+        Self { since: Instant::now(), most, pause: Duration::from_millis(10) }
+    }
+
+    /// After a pause, whether to try again.
+    pub(crate) async fn again<DB: Backend>(&mut self, error: &sqlx::Error) -> bool {
+        if !DB::is_transient(error) || self.since.elapsed() >= self.most {
+            return false;
         }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Duration::from_millis(500));
+        true
     }
 }
+
+/// Repeats a fallible expression, anew each time, as long as [`Patience`] says.
+macro_rules! patiently {
+    ($db:ty, $most:expr, $work:expr) => {{
+        let mut patience = $crate::store::Patience::of($most);
+        loop {
+            match $work {
+                Err(error) if patience.again::<$db>(&error).await => {}
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+pub(crate) use patiently;

@@ -71,11 +71,8 @@ pub(crate) async fn take<DB: Backend>(
     if !wanted || plan.planner.is_some() {
         return Ok(None);
     }
-    let statement = Statement::of(DB::SQL.claim_plan)
-        .bind(run.0)
-        .bind(worker)
-        .bind(plan.epoch)
-        .bind(plan.status.as_str());
+    let statement =
+        Statement::of(DB::SQL.claim_plan).bind(run.0).bind(worker).bind(plan.epoch).bind(plan.status.as_str());
     let taken = DB::execute(conn, statement).await? == 1;
     Ok(taken.then(|| (Role { run, worker: worker.to_owned(), epoch: plan.epoch + 1 }, plan)))
 }

@@ -94,8 +94,7 @@ fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<Run> {
     let (start_at, created_at, started_at, finished_at) = (c.opt_time()?, c.time()?, c.opt_time()?, c.opt_time()?);
     let (planned, batches, planned_elements) = (c.flag()?, c.count()?, c.count()?);
     let (total, exact) = (c.opt_count()?, c.flag()?);
-    let (pending, running, completed, failed, stopped) =
-        (c.count()?, c.count()?, c.count()?, c.count()?, c.count()?);
+    let (pending, running, completed, failed, stopped) = (c.count()?, c.count()?, c.count()?, c.count()?, c.count()?);
     let counts = Counts { processed: c.count()?, batches, pending, running, completed, failed, stopped };
     let (recent, recent_from) = (c.opt_count()?, c.opt_time()?);
     let read_at = c.time()?;
@@ -311,8 +310,7 @@ async fn reopen<DB: Backend>(
     if let Some(other) = active::<DB>(conn, &key).await?.filter(|&other| other != id) {
         return Ok(Some(other));
     }
-    let statement =
-        Statement::of(DB::SQL.reopen_run).bind(id.0).bind(run.status.as_str()).bind(to.as_str()).bind(key);
+    let statement = Statement::of(DB::SQL.reopen_run).bind(id.0).bind(run.status.as_str()).bind(to.as_str()).bind(key);
     expect_one(DB::execute(conn, statement).await?)?;
     Ok(None)
 }

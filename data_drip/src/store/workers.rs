@@ -132,12 +132,8 @@ pub(crate) async fn take_over<DB: Backend>(
                  (an abort, a stack overflow, out of memory, or a kill)"
             )
         });
-        let statement = Statement::of(DB::SQL.lose_batch)
-            .bind(batch.0)
-            .bind(epoch)
-            .bind(status.as_str())
-            .bind(error)
-            .bind(lone);
+        let statement =
+            Statement::of(DB::SQL.lose_batch).bind(batch.0).bind(epoch).bind(status.as_str()).bind(error).bind(lone);
         if DB::execute(&mut tx, statement).await? == 1 {
             losses.push(Loss { batch, run, status });
         }

@@ -178,7 +178,8 @@ fn call(krate: &Path, function: &Function, fixed: &[TokenStream]) -> TokenStream
 /// Whatever it returned, as the result the engine works with.
 fn outcome(krate: &Path, function: &Function, called: &TokenStream) -> TokenStream {
     let output = relocate(&function.output);
-    let into = quote_spanned!(located(function.output.span())=> <#output as #krate::__private::IntoOutcome>::into_outcome);
+    let into =
+        quote_spanned!(located(function.output.span())=> <#output as #krate::__private::IntoOutcome>::into_outcome);
     quote!(#into(#called))
 }
 

@@ -13,11 +13,7 @@ pub(crate) fn option_enum(model: &OptionEnum) -> TokenStream {
     let values: Vec<_> = model.variants.iter().map(|variant| &variant.value).collect();
     let labels = model.variants.iter().map(|variant| &variant.label);
     // The stub of an enum with mistakes has no variants to match.
-    let value = if idents.is_empty() {
-        quote!("")
-    } else {
-        quote!(match self { #(Self::#idents => #values),* })
-    };
+    let value = if idents.is_empty() { quote!("") } else { quote!(match self { #(Self::#idents => #values),* }) };
     quote! {
         #[automatically_derived]
         impl #krate::__private::OptionEnum for #ident {

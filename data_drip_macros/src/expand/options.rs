@@ -107,7 +107,8 @@ fn value(krate: &Path, value: &Value) -> TokenStream {
 
 /// Every option is taken before the first refused one ends it: a form shows all its errors at once.
 fn parse(krate: &Path, fields: &[Field]) -> TokenStream {
-    let locals: Vec<Ident> = (0..fields.len()).map(|i| Ident::new(&format!("option_{i}"), Span::mixed_site())).collect();
+    let locals: Vec<Ident> =
+        (0..fields.len()).map(|i| Ident::new(&format!("option_{i}"), Span::mixed_site())).collect();
     let idents = fields.iter().map(|field| &field.ident);
     let takes = fields.iter().zip(&locals).map(|(field, local)| {
         let name = &field.name;

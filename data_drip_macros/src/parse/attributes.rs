@@ -25,7 +25,12 @@ pub(crate) fn take(attributes: &mut Vec<Attribute>, name: &str, errors: &mut Err
 pub(crate) fn description(attributes: &[Attribute]) -> String {
     let lines: Vec<String> = attributes.iter().filter_map(doc).collect();
     let text = lines.join("\n");
-    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n").trim().into()
+    text.lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim()
+        .into()
 }
 
 fn doc(attribute: &Attribute) -> Option<String> {
@@ -48,7 +53,8 @@ pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
 pub(crate) fn conditional(attributes: &[Attribute]) -> Option<&Attribute> {
     attributes.iter().find(|attribute| {
         let path = attribute.path();
-        path.is_ident("cfg") || (path.is_ident("cfg_attr") && attribute.parse_args_with(mentions_option).unwrap_or(false))
+        path.is_ident("cfg")
+            || (path.is_ident("cfg_attr") && attribute.parse_args_with(mentions_option).unwrap_or(false))
     })
 }
 

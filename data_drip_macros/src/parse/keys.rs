@@ -59,7 +59,9 @@ impl Key {
     pub(crate) fn word(&self) -> syn::Result<()> {
         match &self.value {
             None => Ok(()),
-            Some(value) => Err(syn::Error::new_spanned(value, format!("`{}` takes no value: write `{}`", self.name, self.name))),
+            Some(value) => {
+                Err(syn::Error::new_spanned(value, format!("`{}` takes no value: write `{}`", self.name, self.name)))
+            }
         }
     }
 

@@ -32,7 +32,8 @@ pub(crate) fn body(arguments: TokenStream, item: &ItemImpl, errors: &mut Errors)
         .collect();
     let scope = scope(&item.self_ty, &functions, errors);
     let process = process(&item.self_ty, &functions, errors);
-    let before_run = find(&functions, BEFORE_RUN).and_then(|item| functions::function(item, &before_run_role(), errors));
+    let before_run =
+        find(&functions, BEFORE_RUN).and_then(|item| functions::function(item, &before_run_role(), errors));
     let hooks = hooks(&functions, errors);
     match (scope, process) {
         (Some(scope), Some(process)) if errors.is_empty() => {
@@ -75,13 +76,17 @@ fn scope(self_ty: &Type, functions: &[&ImplItemFn], errors: &mut Errors) -> Opti
             (ident.to_token_stream(), format!(" (is `{ident}` a typo?)"))
         });
         let name = self_ty.to_token_stream();
-        errors.at(at, format!("backfill `{name}` has no `scope`: write `{SCOPE}`, which says which rows it is about{typo}"));
+        errors.at(
+            at,
+            format!("backfill `{name}` has no `scope`: write `{SCOPE}`, which says which rows it is about{typo}"),
+        );
         return None;
     };
     functions::refuse_conditional(item, errors);
     functions::receiver(&item.sig, SCOPE, errors);
     if let Some(asyncness) = &item.sig.asyncness {
-        errors.at(asyncness, format!("`scope` is not async: it only says which rows, the engine reads them; `{SCOPE}`"));
+        errors
+            .at(asyncness, format!("`scope` is not async: it only says which rows, the engine reads them; `{SCOPE}`"));
         return None;
     }
     if !item.sig.generics.params.is_empty() {
@@ -161,7 +166,8 @@ fn hooks(all: &[&ImplItemFn], errors: &mut Errors) -> Vec<Hook> {
         let name = item.sig.ident.to_string();
         if let Some((_, of, status)) = known.iter().find(|(known, ..)| *known == name) {
             hooks.extend(hook(item, of, status, errors));
-        } else if name != BEFORE_RUN && ["on_run_", "on_batch_", "before_"].iter().any(|start| name.starts_with(start)) {
+        } else if name != BEFORE_RUN && ["on_run_", "on_batch_", "before_"].iter().any(|start| name.starts_with(start))
+        {
             let names = known.iter().map(|(name, ..)| name.as_str()).chain([BEFORE_RUN]);
             let hint = hint(&name, names);
             let message = format!("`{name}` looks like a hook and is none, so it would never be called{hint}");

@@ -7,11 +7,16 @@ use syn::{GenericArgument, PathArguments, Type};
 pub(crate) enum Kind {
     Text,
     Bool,
-    Integer { min: i128, max: i128 },
+    Integer {
+        min: i128,
+        max: i128,
+    },
     Float,
     Decimal,
     /// Dates and times, each with an expression that makes one.
-    Temporal { example: &'static str },
+    Temporal {
+        example: &'static str,
+    },
     List,
     Other,
 }

@@ -96,7 +96,9 @@ fn timeout(key: &Key) -> syn::Result<Duration> {
 
 fn duration(key: &Key) -> syn::Result<Duration> {
     match key.value()? {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => parse_duration(&text.value()).ok_or_else(|| refuse_duration(key)),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+            parse_duration(&text.value()).ok_or_else(|| refuse_duration(key))
+        }
         _ => Err(refuse_duration(key)),
     }
 }
