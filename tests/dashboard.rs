@@ -172,7 +172,8 @@ async fn a_form_starts_a_run_that_completes_and_says_who() {
 #[tokio::test]
 async fn what_the_form_got_wrong_comes_back_beside_it() {
     let host = Host::new().await;
-    let form = SALES.replace("options[age]=", "options[age]=old").replace("options[department]=Sales", "options[department]=");
+    let form =
+        SALES.replace("options[age]=", "options[age]=old").replace("options[department]=Sales", "options[department]=");
     let page = host.post("/backfill_runs", &form).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(page.html.contains("value=\"old\""), "what was typed is lost");

@@ -60,6 +60,9 @@ async fn a_run_is_created_by_form_and_watched_to_its_end() {
     }
     assert!(!text.contains("hunter2"));
     browser.screenshots(&pictures(), "run-completed").await;
+    browser.click("Runs").await;
+    browser.find("//table[contains(@class, 'runs')]//a[.='add_role']").await;
+    browser.screenshots(&pictures(), "runs").await;
     // The status is that of the response to the refused form; Chromium reports it, and nothing else.
     let console = browser.console().await;
     assert!(console.iter().all(|line| line.contains("422")), "{console:?}");

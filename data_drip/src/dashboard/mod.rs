@@ -2,8 +2,14 @@
 //!
 //! It is an axum [`Router`] that the host mounts, and the host says who may see it:
 //!
-//! ```ignore
-//! async fn who(user: CurrentUser) -> Access {          // any extractors of the host's own
+//! ```
+//! use axum::{Extension, Router};
+//! use data_drip::{Backfiller, dashboard::Access};
+//! # use data_drip::{DataDrip, backend::Backend};
+//! # #[derive(Clone)] struct CurrentUser { id: i64, name: String, role: Role }
+//! # #[derive(Clone)] enum Role { Operator, Support, Customer }
+//!
+//! async fn who(Extension(user): Extension<CurrentUser>) -> Access {   // any extractors of the host's own
 //!     match user.role {
 //!         Role::Operator => Access::Act(Backfiller::new(user.id, user.name)),
 //!         Role::Support => Access::Look(Backfiller::new(user.id, user.name)),
@@ -11,7 +17,10 @@
 //!     }
 //! }
 //!
-//! let app = Router::new().nest("/data_drip", drip.dashboard(who)).with_state(state);
+//! # fn host<DB: Backend>(drip: &DataDrip<DB>) -> Router {
+//! let app = Router::new().nest("/data_drip", drip.dashboard(who));
+//! # app
+//! # }
 //! ```
 //!
 //! # Where to mount it
@@ -84,9 +93,15 @@ impl<DB: Backend> DataDrip<DB> {
 
 /// The dashboard with settings; [`DataDrip::dashboard`] is the one without.
 ///
-/// ```ignore
+/// ```
+/// # use axum::Router;
+/// # use data_drip::{DataDrip, backend::Backend, dashboard::{Access, Dashboard}};
+/// # async fn who() -> Access { Access::Denied }
+/// # fn host<DB: Backend>(drip: &DataDrip<DB>) -> Router {
 /// // A proxy serves us under /ops and takes that away before it passes requests on.
-/// let app = Router::new().nest("/data_drip", Dashboard::new(&drip).base_path("/ops/data_drip").router(who));
+/// let pages = Dashboard::new(drip).base_path("/ops/data_drip").router(who);
+/// Router::new().nest("/data_drip", pages)
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct Dashboard {

@@ -72,6 +72,8 @@ struct Show {
     /// The last position of this page, when there are more.
     next: Option<u64>,
     events: Vec<EventView>,
+    /// Whether errors can be opened in place; a page that reloads itself would close them and links to them instead.
+    fold_errors: bool,
     refresh: Refresh,
 }
 
@@ -89,8 +91,7 @@ pub(super) async fn show(
     let events = app.events(id).await?;
     let info = app.backfill(&run.backfill);
 
-    // A reload would fold an error that somebody is reading.
-    let can_lose = run.error.is_some() || batches.iter().any(|batch| batch.error.is_some());
+    let refresh = Refresh::when(is_moving(run.status), false, &params);
     let page = Show {
         actions: Actions::of(run.status),
         options: crate::dashboard::view::options(&run, info),
@@ -101,7 +102,8 @@ pub(super) async fn show(
         later: after > 0,
         next,
         events: events.into_iter().map(EventView::from).collect(),
-        refresh: Refresh::when(is_moving(run.status), can_lose, &params),
+        fold_errors: refresh != Refresh::On,
+        refresh,
         run: RunView::new(&run),
     };
     Ok(page.refresh.on(templates::page("backfill_runs/show.html", &visitor, &page)?))
