@@ -2,6 +2,7 @@
 //! the attacks, are unit tests of the dashboard itself.
 
 #![cfg(all(feature = "dashboard", feature = "sqlite"))]
+#![allow(clippy::unused_self, reason = "a scope takes `&self`, needed or not")]
 
 use std::time::Duration;
 
@@ -179,6 +180,8 @@ async fn what_the_form_got_wrong_comes_back_beside_it() {
     assert!(page.html.contains("value=\"old\""), "what was typed is lost");
     assert!(page.html.matches("field-error").count() >= 2, "{}", page.html);
     assert!(!page.html.contains("hunter2"));
+    let both = host.post("/backfill_runs", &form.replace("batch_size=20", "batch_size=many")).await;
+    assert!(both.html.matches("field-error").count() >= 3, "options and settings are refused together: {}", both.html);
     let unknown = host.post("/backfill_runs", &format!("{SALES}&options[salary]=1")).await;
     assert_eq!(unknown.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(unknown.html.contains("salary"));

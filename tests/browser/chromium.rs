@@ -1,4 +1,4 @@
-//! A real Chromium, driven by chromedriver over WebDriver; one of each per test.
+//! A real Chromium, driven by chromedriver over `WebDriver`; one of each per test.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ impl Browser {
         Some(Self { client, driver, _profile: profile })
     }
 
-    /// The element with this XPath, as soon as there is one.
+    /// The element with this `XPath`, as soon as there is one.
     pub(crate) async fn find(&self, xpath: &str) -> Element {
         match self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(xpath)).await {
             Ok(element) => element,
@@ -169,7 +169,7 @@ fn port(driver: &mut Child) -> u16 {
     port
 }
 
-/// A POST to the session that the WebDriver standard does not know.
+/// A POST to the session that the `WebDriver` standard does not know.
 #[derive(Debug)]
 struct Session {
     path: &'static str,

@@ -4,6 +4,7 @@
 //! Pictures of every page go to `target/tmp/screenshots`.
 
 #![cfg(all(feature = "dashboard", feature = "sqlite"))]
+#![allow(clippy::unused_self, reason = "a scope takes `&self`, needed or not")]
 
 mod chromium;
 mod host;

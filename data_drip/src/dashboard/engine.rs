@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::api::{DataDrip, Defaults};
 use crate::backend::Backend;
 use crate::backfill::BoxFuture;
-use crate::error::Error;
+use crate::error::{Error, FieldError};
 use crate::options::{Choice, Raw};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, Run, RunBatch, RunId};
@@ -66,6 +66,8 @@ pub(super) trait Engine: Send + Sync {
     fn run(&self, id: RunId) -> Answer<'_, Run>;
     fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>>;
     fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>>;
+    /// What is wrong with the options alone: a form that is refused for other reasons says it all at once.
+    fn check_options(&self, new: &NewRun) -> Vec<FieldError>;
     fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run>;
     fn act<'a>(&'a self, verb: Verb, id: RunId, by: &'a Backfiller) -> Answer<'a, Run>;
 }
@@ -123,6 +125,11 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>> {
         Box::pin(self.events(id))
+    }
+
+    fn check_options(&self, new: &NewRun) -> Vec<FieldError> {
+        let definition = self.core.definition(&new.backfill);
+        definition.ok().and_then(|definition| definition.parse(&new.options).err()).unwrap_or_default()
     }
 
     fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run> {

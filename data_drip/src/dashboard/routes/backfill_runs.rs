@@ -9,7 +9,7 @@ use super::{Id, Params};
 use crate::dashboard::auth::Visitor;
 use crate::dashboard::engine::{BatchFilter, RunFilter};
 use crate::dashboard::problem::Problem;
-use crate::dashboard::view::{Actions, BatchView, EventView, RunView};
+use crate::dashboard::view::{self, Actions, BatchView, EventView, OptionView, RunView};
 use crate::dashboard::{App, templates};
 use crate::error::{Error, ErrorKind};
 use crate::run::RunId;
@@ -62,7 +62,7 @@ pub(super) async fn index(State(app): State<App>, visitor: Visitor, params: Para
 struct Show {
     run: RunView,
     actions: Actions,
-    options: Vec<crate::dashboard::view::OptionView>,
+    options: Vec<OptionView>,
     has_code: bool,
     batches: Vec<BatchView>,
     batch_statuses: Vec<&'static str>,
@@ -94,7 +94,7 @@ pub(super) async fn show(
     let refresh = Refresh::when(is_moving(run.status), false, &params);
     let page = Show {
         actions: Actions::of(run.status),
-        options: crate::dashboard::view::options(&run, info),
+        options: view::options(&run, info),
         has_code: info.is_some(),
         batches: batches.iter().map(|batch| BatchView::new(batch, Some(ERROR_IN_LIST))).collect(),
         batch_statuses: BatchStatus::ALL.iter().map(|status| status.as_str()).collect(),

@@ -57,6 +57,7 @@ pub(super) async fn create(
             Err(error) => refusal(error, &mut errors)?,
         }
     } else {
+        errors.extend(app.check_options(&new));
         StatusCode::UNPROCESSABLE_ENTITY
     };
     let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors);

@@ -104,6 +104,10 @@ impl Engine for Fake {
         self.answer(Ok(vec![event("enqueued", None), event("retried failed batches", Some(HOSTILE))]))
     }
 
+    fn check_options(&self, _: &NewRun) -> Vec<FieldError> {
+        self.refuse.map_or_else(Vec::new, |refuse| refuse().fields().to_vec())
+    }
+
     fn create<'a>(&'a self, new: NewRun, _: &'a Backfiller) -> Answer<'a, Run> {
         if let Some(refuse) = self.refuse {
             return self.answer(Err(refuse()));
