@@ -101,7 +101,11 @@ async fn an_error_is_opened_mended_and_retried() {
 
 #[tokio::test]
 async fn a_run_is_stopped_resumed_and_deleted_and_the_host_ends_with_the_page_open() {
-    let Some(browser) = Browser::start("a_run_is_stopped_and_resumed").await else { return };
+    let Some(browser) =
+        Browser::start("a_run_is_stopped_resumed_and_deleted_and_the_host_ends_with_the_page_open").await
+    else {
+        return;
+    };
     let host = Host::start().await;
     browser.client.goto(&format!("{}/data_drip/backfill_runs/new?backfill=slow", host.origin)).await.unwrap();
     browser.click("Start run").await;
