@@ -108,7 +108,7 @@ pub(crate) mod sqlite {
     /// How long to wait for others that migrate or write.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
+    pub(crate) async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
         // What `run` does once it has its connection; `run` itself asks for a bound that a boxed future cannot prove.
         migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
