@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Field, OptionValue, Options, Raw, Values};
+use super::{Field, OptionValue, Options, Raw};
 use crate::error::FieldError;
 use crate::suggest::did_you_mean;
 
@@ -109,9 +109,4 @@ pub(crate) fn parse_with<T: Options>(fields: &[Field], raw: &HashMap<String, Raw
         None if input.errors.is_empty() => Err(vec![FieldError::new("base", "the options were refused")]),
         _ => Err(input.errors),
     }
-}
-
-/// Values built in code or stored with a run, to be parsed like all others.
-pub(crate) fn raw_values(values: &Values) -> HashMap<String, Raw> {
-    values.iter().map(|(name, value)| (name.clone(), Raw::Json(value.clone()))).collect()
 }
