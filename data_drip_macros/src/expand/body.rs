@@ -16,6 +16,7 @@ pub(crate) fn body(model: &Body) -> TokenStream {
     let private = private(krate, model.scope.span());
     let is_scope = quote_spanned!(located(model.scope.span())=> <#returned as #private::IsScope>);
     // Said everywhere in the same tokens: rustc reports the same mistake at the same place once.
+    let into_scope = quote_spanned!(located(model.scope.span())=> #is_scope::into_scope(Self::scope(self)));
     let database = quote_spanned!(located(model.scope.span())=> #is_scope::Database);
     // As a bound, a missing struct half is one error, and not one for each function that needs it.
     let struct_half = struct_half(krate, model);
@@ -38,7 +39,7 @@ pub(crate) fn body(model: &Body) -> TokenStream {
             const MODE: #krate::__private::Mode = #krate::__private::Mode::#mode;
 
             fn scope(&self) -> #krate::__private::Scope<#database> {
-                #is_scope::into_scope(Self::scope(self))
+                #into_scope
             }
 
             #states
