@@ -249,7 +249,10 @@ fn struct_half(arguments: TokenStream, mut item: ItemStruct) -> TokenStream {
 fn impl_half(arguments: TokenStream, mut item: ItemImpl) -> TokenStream {
     let mut errors = Errors::default();
     let generated = match validate::body(arguments, &mut item, &mut errors) {
-        Ok(model) => expand::body(&model),
+        Ok(model) => {
+            expand::excuse(&model, &mut item);
+            expand::body(&model)
+        }
         Err(broken) => expand::stub_body(&broken),
     };
     let errors = errors.into_compile_errors();

@@ -57,9 +57,12 @@ impl<'a> Input<'a> {
 
 fn resolve<T: OptionValue>(field: &Field, raw: Option<&Raw>) -> Result<T, String> {
     match raw {
-        Some(Raw::Json(Value::Null)) => T::when_null().ok_or_else(|| match field.required {
-            true => "is required".to_owned(),
-            false => "must not be null; leave it out to get the default".to_owned(),
+        Some(Raw::Json(Value::Null)) => T::when_null().ok_or_else(|| {
+            if field.required {
+                "is required".to_owned()
+            } else {
+                "must not be null; leave it out to get the default".to_owned()
+            }
         }),
         Some(raw) if raw.is_blank() => T::when_blank().map_or_else(|| missing(field), Ok),
         Some(raw) => T::parse(raw, field),
@@ -95,6 +98,7 @@ fn missing<T: OptionValue>(field: &Field) -> Result<T, String> {
 /// assert_eq!(errors[0].message, "is required");
 /// assert_eq!(errors[1].message, "is not an option of this backfill; did you mean `department`?");
 /// ```
+#[expect(clippy::implicit_hasher, reason = "the map that the form and JSON readers make")]
 pub fn parse<T: Options>(raw: &HashMap<String, Raw>) -> Result<T, Vec<FieldError>> {
     parse_with(&T::fields(), raw)
 }

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Path, Type};
+use syn::{Attribute, ImplItem, ItemImpl, Path, Type, parse_quote};
 
 use super::span::{located, private, relocate, shown_at};
 use crate::model::{Body, Function, Hook, Process};
@@ -46,6 +46,28 @@ pub(crate) fn body(model: &Body) -> TokenStream {
             #process
             #before_run
             #hooks
+        }
+    }
+}
+
+/// Takes the user's functions out of those lints that question what we prescribe: `&self`, `async`, arguments by value.
+pub(crate) fn excuse(model: &Body, item: &mut ItemImpl) {
+    let hooks = model.hooks.iter().map(|hook| &hook.function);
+    let functions = std::iter::once(model.process.function()).chain(&model.before_run).chain(hooks);
+    let prescribed: Vec<_> = functions.map(|function| &function.ident).collect();
+    for item in &mut item.items {
+        if let ImplItem::Fn(item) = item
+            && (item.sig.ident == "scope" || prescribed.contains(&&item.sig.ident))
+        {
+            let allowed: Attribute = parse_quote! {
+                #[allow(
+                    clippy::needless_pass_by_value,
+                    clippy::trivially_copy_pass_by_ref,
+                    clippy::unused_async,
+                    clippy::unused_self,
+                )]
+            };
+            item.attrs.push(allowed);
         }
     }
 }
