@@ -1,0 +1,34 @@
+//! The host's own router, with the dashboard mounted in it.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Html;
+use axum::routing::get;
+use data_drip::sqlite::prelude::DataDrip;
+use sqlx::SqlitePool;
+
+use crate::terminal::thousands;
+use crate::weather;
+
+/// Where the dashboard is mounted.
+pub const DASHBOARD: &str = "/data_drip";
+
+/// The application.
+pub fn router(drip: &DataDrip, pool: SqlitePool) -> Router {
+    let _ = drip;
+    Router::new().route("/", get(index)).with_state(pool)
+}
+
+async fn index(State(pool): State<SqlitePool>) -> Result<Html<String>, StatusCode> {
+    let left = weather::without_utc_time(&pool).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(Html(format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>Weather in New York, 2013</title>\n\
+         <h1>Weather in New York, 2013</h1>\n\
+         <p>{} hourly observations at three airports, {} of them without a UTC time.</p>\n\
+         <p><a href=\"{DASHBOARD}\">Backfills</a></p>\n</html>\n",
+        thousands(weather::OBSERVATIONS),
+        thousands(left)
+    )))
+}
