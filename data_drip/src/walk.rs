@@ -53,6 +53,11 @@ impl Pace {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn striding(stride: u64) -> Self {
+        Self { striding: true, stride, ..Self::default() }
+    }
+
     fn shrink(&mut self) {
         self.stride = (self.stride / 2).max(LEAST_STRIDE);
     }
@@ -124,7 +129,7 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         let end = Instant::now() + pace.budget;
         while !step.done && step.batches.len() < want && (Instant::now() < end || step.is_at(after)) {
             if pace.striding {
-                self.stride(conn, session, pace, &mut step, upto, size).await?;
+                self.stride(conn, session, pace, &mut step, upto, size, want).await?;
             } else if !self.next(conn, session, &mut step, upto, size, Some(end)).await? {
                 if step.batches.is_empty() {
                     pace.striding = true;
@@ -150,11 +155,11 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         let page = self.page(step.cursor.as_ref(), upto, size, true)?;
         let Some(page) = self.read(conn, session, deadline, page).await? else { return Ok(false) };
         let full = page.as_ref().is_some_and(|page| page.rows >= size);
-        step.done = !full;
         // The last one goes to the end: rows that come to match before it is processed are processed with it.
         let rows = page.as_ref().map_or(0, |page| page.rows);
         let last = page.filter(|_| full).map_or_else(|| upto.clone(), |page| page.last);
         self.refuse_null_beside(conn, &last).await?;
+        step.done = last == *upto;
         let after = step.cursor.replace(last.clone());
         if rows > 0 {
             step.batches.push((KeyRange { after, upto: last }, rows));
@@ -171,6 +176,7 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         step: &mut Step,
         upto: &Key,
         size: u64,
+        want: usize,
     ) -> Result<(), Error> {
         let begun = Instant::now();
         // Without a deadline at last: the walk has to get on, however slow the machine is.
@@ -185,13 +191,13 @@ impl<'s, DB: Backend> Walk<'s, DB> {
             step.done = true;
             return Ok(());
         };
-        let is_last = page.rows < pace.stride;
-        let end = if is_last { upto.clone() } else { page.last };
+        let end = if page.rows < pace.stride { upto.clone() } else { page.last };
         self.refuse_null_beside(conn, &end).await?;
         let mut inner = Step { batches: Vec::new(), cursor: step.cursor.clone(), done: false };
-        while !inner.done {
+        let room = want - step.batches.len();
+        while !inner.done && inner.batches.len() < room {
             if !self.next(conn, session, &mut inner, &end, size, deadline).await? {
-                // Whole strides only: what was found in this one is found again in a shorter one.
+                // What was found in this stride is found again in a shorter one.
                 pace.shrink();
                 return Ok(());
             }
@@ -200,8 +206,8 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         pace.striding = !inner.batches.iter().any(|(_, rows)| *rows >= size);
         pace.took(begun.elapsed());
         step.batches.append(&mut inner.batches);
-        step.cursor = Some(end);
-        step.done = is_last;
+        step.cursor = inner.cursor;
+        step.done = inner.done && end == *upto;
         Ok(())
     }
 
@@ -278,6 +284,14 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         let mut select = self.rendered();
         select.column(count).from_subquery(inner, last);
         Ok(DB::build(&select))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn statements(&self, after: Option<&Key>, upto: &Key, size: u64) -> [(&'static str, Statement); 2] {
+        [true, false].map(|filtered| {
+            let name = if filtered { "filtered read" } else { "stride" };
+            (name, self.page(after, upto, size, filtered).unwrap())
+        })
     }
 
     async fn read(
