@@ -22,58 +22,67 @@ const CHOICE: AmbiguousHours = AmbiguousHours::Earlier;
 /// # Errors
 /// From the database.
 pub async fn compute(drip: &DataDrip, pool: &SqlitePool) -> anyhow::Result<Option<AmbiguousHours>> {
-    go_on(drip).await?;
-    let mut chosen = None;
     if weather::without_utc_time(pool).await? == 0 {
         println!("\nEvery observation has its UTC time: there is nothing to compute.");
     }
+    let mut ended = go_on(drip).await?;
     for ambiguous in [AmbiguousHours::Reject, CHOICE] {
-        if weather::without_utc_time(pool).await? == 0 {
-            break;
+        let was_asked = ended.iter().any(|run| asked(run) == Some(ambiguous));
+        if was_asked || weather::without_utc_time(pool).await? == 0 {
+            continue;
         }
-        let you = Backfiller::new("quickstart", "The quickstart");
-        match drip.enqueue(ComputeUtcTime { ambiguous }).by(&you).await {
-            Ok(run) => {
-                let run = follow(drip, &run).await?;
-                if run.status == RunStatus::Completed {
-                    chosen = Some(ambiguous);
-                }
-            }
-            // The same run waits or is paused, from an earlier start: that is for a person to decide.
+        let by = Backfiller::new("quickstart", "The quickstart");
+        match drip.enqueue(ComputeUtcTime { ambiguous }).by(&by).await {
+            Ok(run) => ended.push(follow(drip, &run).await?),
+            // The same run waits or is paused since an earlier start: that is for a person to decide.
             Err(error) if error.kind() == ErrorKind::Conflict => println!("\nNot started: {error}"),
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(chosen)
+    let last = ended.iter().rfind(|run| run.status == RunStatus::Completed);
+    Ok(last.and_then(asked).filter(|choice| *choice != AmbiguousHours::Reject))
 }
 
-/// Follows runs that an earlier start was interrupted in: the worker has taken them up by itself.
-async fn go_on(drip: &DataDrip) -> anyhow::Result<()> {
-    let mut runs = drip.runs().backfill(ComputeUtcTime::NAME).await?;
-    runs.retain(|run| matches!(run.status, RunStatus::Enqueued | RunStatus::Running));
-    for run in &runs {
-        follow(drip, run).await?;
+/// Follows the runs that an earlier start was interrupted in: the worker has taken them up by itself.
+async fn go_on(drip: &DataDrip) -> anyhow::Result<Vec<Run>> {
+    let mut ended = Vec::new();
+    for run in drip.runs().backfill(ComputeUtcTime::NAME).await? {
+        if matches!(run.status, RunStatus::Enqueued | RunStatus::Running) {
+            ended.push(follow(drip, &run).await?);
+        }
     }
-    Ok(())
+    Ok(ended)
+}
+
+/// What a run was told to do with ambiguous hours.
+fn asked(run: &Run) -> Option<AmbiguousHours> {
+    AmbiguousHours::from_value(run.options.get("ambiguous")?.as_str()?)
 }
 
 /// Shows a run's progress until it has ended, then what came of it.
 async fn follow(drip: &DataDrip, run: &Run) -> anyhow::Result<Run> {
-    let ambiguous = run.options.get("ambiguous").and_then(|value| value.as_str()).unwrap_or_default();
+    let ambiguous = asked(run).map_or("?", |choice| choice.value());
     println!("\nRun {}: {}, ambiguous hours: {ambiguous}", run.id, run.backfill);
     let mut line = ProgressLine::new();
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
-    let ended = drip.wait(run.id);
-    tokio::pin!(ended);
-    let run = loop {
-        tokio::select! {
-            run = &mut ended => break run?,
-            _ = tick.tick() => line.show(&drip.run(run.id).await?.progress()),
-        }
+    let run = tokio::select! {
+        run = drip.wait(run.id) => run?,
+        error = show(drip, run, &mut line) => return Err(error.into()),
     };
     line.finish(&run);
     tell(drip, &run).await?;
     Ok(run)
+}
+
+/// Shows the progress again and again; ends with an error only.
+async fn show(drip: &DataDrip, run: &Run, line: &mut ProgressLine) -> data_drip::Error {
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tick.tick().await;
+        match drip.run(run.id).await {
+            Ok(run) => line.show(&run.progress()),
+            Err(error) => return error,
+        }
+    }
 }
 
 async fn tell(drip: &DataDrip, run: &Run) -> anyhow::Result<()> {

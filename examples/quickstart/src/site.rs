@@ -5,6 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Html;
 use axum::routing::get;
+use data_drip::Backfiller;
+use data_drip::dashboard::Access;
 use data_drip::sqlite::prelude::DataDrip;
 use sqlx::SqlitePool;
 
@@ -16,8 +18,15 @@ pub const DASHBOARD: &str = "/data_drip";
 
 /// The application.
 pub fn router(drip: &DataDrip, pool: SqlitePool) -> Router {
-    let _ = drip;
-    Router::new().route("/", get(index)).with_state(pool)
+    Router::new().route("/", get(index)).nest(DASHBOARD, drip.dashboard(who)).with_state(pool)
+}
+
+/// Who is asking, and what they may do.
+///
+/// Here everybody may do everything, since only this computer can ask. A real host looks at its session: an extractor
+/// like `user: CurrentUser` goes here, `Access::Look` is for those who may not act, `Access::Denied` for all others.
+async fn who() -> Access {
+    Access::Act(Backfiller::new(1, "You"))
 }
 
 async fn index(State(pool): State<SqlitePool>) -> Result<Html<String>, StatusCode> {

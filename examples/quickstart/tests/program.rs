@@ -11,6 +11,8 @@ use tempfile::TempDir;
 fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
     command.current_dir(folder).args(["--database", "weather.db"]).args(arguments);
+    // With it, an error is printed with its backtrace.
+    command.env_remove("RUST_BACKTRACE");
     command
 }
 
