@@ -61,6 +61,8 @@ pub struct Element<R> {
 )]
 pub trait FromBatchRow<DB: Backend>: for<'r> sqlx::FromRow<'r, DB::Row> + Send + Sync + Unpin + 'static {}
 
+// Else rustc looks through this impl and reports the `FromRow` instead.
+#[diagnostic::do_not_recommend]
 impl<DB: Backend, R> FromBatchRow<DB> for R where R: for<'r> sqlx::FromRow<'r, DB::Row> + Send + Sync + Unpin + 'static {}
 
 impl<'t, DB: Backend> Batch<'t, DB> {

@@ -13,6 +13,9 @@ use crate::run::RunId;
 use crate::status::BatchStatus;
 use crate::store::batches::{self, Claim, Unfinished};
 
+/// How long a slot leaves a run alone whose batch it had to give back unworked.
+const AFTER_RELEASE: Duration = Duration::from_millis(200);
+
 /// Works until the engine drains.
 pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
     let mut slot = Slot { engine, number, link: None, last: None, resting: HashMap::new() };
@@ -124,6 +127,8 @@ impl<DB: Backend> Slot<DB> {
                 let skip = self.skip();
                 let (link, ended) = attempt::run(&engine, link, &claim, cancel, skip).await;
                 self.link = link;
+                // Whatever follows takes a connection of its own: the shared pool may have this one only.
+                self.give_link_back().await;
                 self.conclude(&claim, ended).await
             }
             Err(error) => {
@@ -133,9 +138,6 @@ impl<DB: Backend> Slot<DB> {
             }
         };
         engine.core.signals.arrive(batch, epoch);
-        if engine.shares_pool() {
-            self.give_link_back().await;
-        }
         next
     }
 
@@ -161,6 +163,10 @@ impl<DB: Backend> Slot<DB> {
             }
             Ended::Unfinished(how) => {
                 self.give_back(claim, &how).await;
+                if how == Unfinished::Released {
+                    // Being stopped, paused or left to others: not to be claimed again in a circle.
+                    self.resting.insert(run, Instant::now() + AFTER_RELEASE);
+                }
                 None
             }
             Ended::Lost => {
@@ -194,6 +200,7 @@ impl<DB: Backend> Slot<DB> {
                 }
             }
         };
+        self.give_link_back().await;
         let Some(status) = status else { return };
         match how {
             Unfinished::Released => {}

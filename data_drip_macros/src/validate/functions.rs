@@ -1,7 +1,7 @@
 //! What every function of a backfill has in common: `&self`, async, arguments of known types.
 
 use syn::spanned::Spanned;
-use syn::{FnArg, Ident, ImplItemFn, ReceiverKind, ReturnType, Signature, Type};
+use syn::{FnArg, ImplItemFn, ReceiverKind, ReturnType, Signature, Type};
 
 use crate::error::Errors;
 use crate::model::Function;
@@ -104,15 +104,12 @@ fn output(signature: &Signature, errors: &mut Errors) -> Option<Type> {
     }
 }
 
-/// Where the functions of this name stand; a second one is rustc's to refuse.
+/// The function of this name; a second one is rustc's to refuse.
 pub(super) fn find<'a>(functions: &[&'a ImplItemFn], name: &str) -> Option<&'a ImplItemFn> {
     functions.iter().copied().find(|item| item.sig.ident == name)
 }
 
-pub(super) fn name_span(ident: &Ident) -> proc_macro2::Span {
-    ident.span()
-}
-
+/// What `scope` returns.
 pub(super) fn scope_return(item: &ImplItemFn, wanted: &str, errors: &mut Errors) -> Option<Type> {
     match &item.sig.output {
         ReturnType::Default => {
