@@ -3,12 +3,10 @@
 //! Generated code asks each of these traits about a type *as the user wrote it*, so that a wrong one is reported on the
 //! user's own token, in our words.
 
-use std::future::Future;
-
-use super::{Context, State, StateType};
+use super::{BoxFuture, Context, State, StateType};
 use crate::backend::Backend;
 use crate::batch::{Batch, Element, FromBatchRow};
-use crate::error::{Failure, Result};
+use crate::error::{Error, Failure, Result};
 use crate::run::{Run, RunBatch};
 use crate::scope::Scope;
 
@@ -58,13 +56,13 @@ impl<'b, 't, DB: Backend> BatchArgument<'b, 't, DB> for &'b mut Batch<'t, DB> {
 )]
 pub trait RowArgument<DB: Backend>: Sized {
     #[doc(hidden)]
-    fn elements(batch: &mut Batch<'_, DB>) -> impl Future<Output = Result<Vec<Element<Self>>>>;
+    fn elements<'b>(batch: &'b mut Batch<'_, DB>) -> BoxFuture<'b, Result<Vec<Element<Self>>, Error>>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<DB: Backend, R: FromBatchRow<DB>> RowArgument<DB> for R {
-    async fn elements(batch: &mut Batch<'_, DB>) -> Result<Vec<Element<Self>>> {
-        Ok(batch.elements().await?)
+    fn elements<'b>(batch: &'b mut Batch<'_, DB>) -> BoxFuture<'b, Result<Vec<Element<Self>>, Error>> {
+        Box::pin(batch.elements())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A host application with two backfills: hourly weather observations at New York's airports, on SQLite.
+//! A host application with two backfills: hourly weather observations at the airports of New York, on `SQLite`.
 //!
 //! A reader's map:
 //!

@@ -7,8 +7,8 @@ struct Fix;
 
 #[backfill]
 impl Fix {
-    fn scope(&self) -> Vec<i64> {
-        vec![]
+    fn scope(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
     }
 
     async fn process_batch(&self, batch: &mut Batch<'_>) {
