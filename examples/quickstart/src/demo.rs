@@ -45,11 +45,15 @@ pub async fn compute(drip: &DataDrip, pool: &SqlitePool) -> anyhow::Result<Optio
 
 /// Follows the runs that an earlier start was interrupted in: the worker has taken them up by itself.
 async fn go_on(drip: &DataDrip) -> anyhow::Result<Vec<Run>> {
+    let mut runs = drip.runs().backfill(ComputeUtcTime::NAME).await?;
+    runs.retain(|run| matches!(run.status, RunStatus::Enqueued | RunStatus::Running));
     let mut ended = Vec::new();
-    for run in drip.runs().backfill(ComputeUtcTime::NAME).await? {
-        if matches!(run.status, RunStatus::Enqueued | RunStatus::Running) {
-            ended.push(follow(drip, &run).await?);
-        }
+    for run in runs {
+        println!(
+            "\nAn earlier start was interrupted, and its run goes on. If that program was killed, this takes half a"
+        );
+        println!("minute: so long its worker keeps the batch that it had.");
+        ended.push(follow(drip, &run).await?);
     }
     Ok(ended)
 }

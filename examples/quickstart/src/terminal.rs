@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use data_drip::{Progress, Run};
 
-/// A line that shows how far a run is: rewritten in place on a terminal, a plain line each second elsewhere.
+/// A line that shows how far a run is: rewritten in place on a terminal, elsewhere a plain line each second.
 #[derive(Debug)]
 pub struct ProgressLine {
     in_place: bool,
     width: usize,
-    shown: Option<Instant>,
+    /// When a plain line was printed last, and how many rows it showed.
+    shown: Option<(Instant, u64)>,
 }
 
 impl ProgressLine {
@@ -24,24 +25,19 @@ impl ProgressLine {
     pub fn show(&mut self, progress: &Progress) {
         if self.in_place {
             self.rewrite(&line(progress));
-        } else if progress.processed > 0 && self.shown.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
-            self.shown = Some(Instant::now());
+            return;
+        }
+        let (at, rows) = self.shown.unzip();
+        let is_news = progress.processed > rows.unwrap_or(0);
+        if is_news && at.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+            self.shown = Some((Instant::now(), progress.processed));
             println!("{}", line(progress));
         }
     }
 
     /// Leaves a last line that says what was done in how long.
     pub fn finish(mut self, run: &Run) {
-        let Progress { processed, elapsed, .. } = run.progress();
-        let mut text = format!("  {} rows", thousands(processed));
-        if let Some(elapsed) = elapsed {
-            text += &format!(" in {:.1} s", elapsed.as_secs_f64());
-            #[expect(clippy::cast_precision_loss, reason = "a rate to be shown")]
-            let rate = processed as f64 / elapsed.as_secs_f64();
-            if processed > 0 && rate.is_finite() {
-                text += &format!(", {} rows/s", whole(rate));
-            }
-        }
+        let text = last_line(&run.progress());
         if self.in_place {
             self.rewrite(&text);
             println!();
@@ -60,23 +56,26 @@ impl ProgressLine {
 }
 
 fn line(progress: &Progress) -> String {
-    let mut text = String::from("  ");
-    if let Some(percent) = progress.percent {
-        text += &format!("{percent:3.0} %   ");
+    let percent = progress.percent.map(|percent| format!("{percent:.0} %   ")).unwrap_or_default();
+    let total = match progress.total {
+        Some(total) if total.exact => format!(" of {}", thousands(total.count)),
+        Some(total) => format!(" of about {}", thousands(total.count)),
+        None => String::new(),
+    };
+    let rate = progress.throughput.map(|rate| format!("   {} rows/s", whole(rate))).unwrap_or_default();
+    let left = progress.remaining.map(|left| format!("   {} s left", left.as_secs() + 1)).unwrap_or_default();
+    format!("  {percent}{}{total} rows{rate}{left}", thousands(progress.processed))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate to be shown")]
+fn last_line(progress: &Progress) -> String {
+    let rows = thousands(progress.processed);
+    match progress.elapsed.map(|elapsed| elapsed.as_secs_f64()) {
+        Some(seconds) if progress.processed > 0 && seconds > 0.0 => {
+            format!("  {rows} rows in {seconds:.1} s, {} rows/s", whole(progress.processed as f64 / seconds))
+        }
+        _ => format!("  {rows} rows"),
     }
-    text += &thousands(progress.processed);
-    if let Some(total) = progress.total {
-        text += if total.exact { " of " } else { " of about " };
-        text += &thousands(total.count);
-    }
-    text += " rows";
-    if let Some(rate) = progress.throughput {
-        text += &format!("   {} rows/s", whole(rate));
-    }
-    if let Some(remaining) = progress.remaining {
-        text += &format!("   {} s left", remaining.as_secs() + 1);
-    }
-    text
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate: not negative, and small")]
