@@ -253,7 +253,13 @@ fn impl_half(arguments: TokenStream, item: &ItemImpl) -> TokenStream {
         Err(broken) => expand::stub_body(&broken),
     };
     let errors = errors.into_compile_errors();
-    quote!(#item #generated #errors)
+    // The shape of the functions is ours: neither `self` nor `async` is the user's to leave out.
+    quote! {
+        #[allow(clippy::unused_self, clippy::unused_async, reason = "the functions of a backfill have this shape")]
+        #item
+        #generated
+        #errors
+    }
 }
 
 fn derive_half(mut item: DeriveInput) -> TokenStream {

@@ -96,6 +96,11 @@ const _: () = {
         AddRole,
     >();
 };
+#[allow(
+    clippy::unused_self,
+    clippy::unused_async,
+    reason = "the functions of a backfill have this shape"
+)]
 impl AddRole {
     fn scope(&self) -> Scope {
         Scope::table("employees")
@@ -262,6 +267,11 @@ where
         }
     }
 }
+#[allow(
+    clippy::unused_self,
+    clippy::unused_async,
+    reason = "the functions of a backfill have this shape"
+)]
 impl Touch {
     fn scope(&self) -> Scope {
         Scope::table("employees")
