@@ -99,6 +99,7 @@ const _: () = {
 #[allow(
     clippy::unused_self,
     clippy::unused_async,
+    clippy::trivially_copy_pass_by_ref,
     reason = "the functions of a backfill have this shape"
 )]
 impl AddRole {
@@ -270,6 +271,7 @@ where
 #[allow(
     clippy::unused_self,
     clippy::unused_async,
+    clippy::trivially_copy_pass_by_ref,
     reason = "the functions of a backfill have this shape"
 )]
 impl Touch {

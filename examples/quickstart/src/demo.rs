@@ -49,10 +49,10 @@ async fn go_on(drip: &DataDrip) -> anyhow::Result<Vec<Run>> {
     runs.retain(|run| matches!(run.status, RunStatus::Enqueued | RunStatus::Running));
     let mut ended = Vec::new();
     for run in runs {
+        // Nobody takes a batch from a worker before its lease has run out.
         println!(
-            "\nAn earlier start was interrupted, and its run goes on. If that program was killed, this takes half a"
+            "\nAn earlier start was interrupted: its run goes on, within half a minute if the program was killed."
         );
-        println!("minute: so long its worker keeps the batch that it had.");
         ended.push(follow(drip, &run).await?);
     }
     Ok(ended)
