@@ -18,7 +18,8 @@ pub const DASHBOARD: &str = "/data_drip";
 
 /// The application.
 pub fn router(drip: &DataDrip, pool: SqlitePool) -> Router {
-    Router::new().route("/", get(index)).nest(DASHBOARD, drip.dashboard(who)).with_state(pool)
+    // Like `.nest(DASHBOARD, drip.dashboard(who))`, and with a slash at the end it is found as well.
+    Router::new().route("/", get(index)).merge(drip.dashboard_at(DASHBOARD, who)).with_state(pool)
 }
 
 /// Who is asking, and what they may do.

@@ -97,6 +97,12 @@ fn it_serves_the_dashboard_and_ends_gracefully_when_asked_to() -> Result<()> {
     for shown in ["HTTP/1.1 200 OK", "compute_utc_time", "convert_to_celsius"] {
         assert!(dashboard.contains(shown), "`{shown}` is not in:\n{dashboard}");
     }
+    for path in ["/data_drip", "/data_drip/"] {
+        assert!(fetch(&address, path)?.contains("\r\nlocation: /data_drip/backfill_runs\r\n"), "{path}");
+    }
+    let form = "backfill=convert_to_celsius&options[origin]=JFK&options[month]=2&options[again]=false";
+    let started = post(&address, "/data_drip/backfill_runs", form)?;
+    assert!(started.contains("\r\nlocation: /data_drip/backfill_runs/3\r\n"), "{started}");
 
     if cfg!(unix) {
         assert!(Command::new("kill").args(["-s", "TERM", &server.0.id().to_string()]).status()?.success());
@@ -121,8 +127,24 @@ fn address(printed: &mut BufReader<ChildStdout>) -> Result<String> {
 }
 
 fn fetch(address: &str, path: &str) -> Result<String> {
+    send(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
+}
+
+/// Sends a form as the browser does that shows it.
+fn post(address: &str, path: &str, form: &str) -> Result<String> {
+    send(
+        address,
+        &format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nSec-Fetch-Site: same-origin\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        ),
+    )
+}
+
+fn send(address: &str, request: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
     Ok(response)
