@@ -135,3 +135,57 @@ impl fmt::Display for Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOURS: [DateTime<Utc>; 2] =
+        [DateTime::from_timestamp(1_383_454_800, 0).unwrap(), DateTime::from_timestamp(1_383_458_400, 0).unwrap()];
+
+    /// As it has to be when each hour that came twice is decided by `computed`.
+    fn report(computed: [usize; AMBIGUOUS]) -> Report {
+        let row = |(index, hour): (usize, usize)| Row {
+            id: 0,
+            origin: "EWR".into(),
+            local: "2013-11-03 01:00".into(),
+            published: HOURS[index % 2],
+            computed: Some(HOURS[hour]),
+            rows_of_hour: 2,
+            earlier: HOURS[0],
+            later: HOURS[1],
+        };
+        let ambiguous: Vec<_> = computed.into_iter().enumerate().map(row).collect();
+        let different: Vec<_> = ambiguous.iter().filter(|row| row.computed != Some(row.published)).cloned().collect();
+        Report { equal: OBSERVATIONS - different.len(), different, missing: 0, ambiguous }
+    }
+
+    #[test]
+    fn one_choice_for_all_is_passed_and_half_of_them_fit() {
+        for (hour, choice) in [(0, AmbiguousHours::Earlier), (1, AmbiguousHours::Later)] {
+            let report = report([hour; AMBIGUOUS]);
+            assert_eq!(report.faults(None), [""; 0]);
+            assert_eq!(report.faults(Some(choice)), [""; 0]);
+            assert_eq!((report.chosen(), report.different.len()), (Some(choice), AMBIGUOUS / 2));
+        }
+    }
+
+    #[test]
+    fn a_mixture_and_another_choice_than_the_run_was_given_are_faults() {
+        // Every row as it was published: nothing that knows only the local hour can do that.
+        assert_eq!(report([0, 1, 0, 1, 0, 1]).faults(None).len(), 1);
+        assert_eq!(report([0; AMBIGUOUS]).faults(Some(AmbiguousHours::Later)).len(), 1);
+    }
+
+    #[test]
+    fn missing_rows_and_rows_that_cannot_be_mistaken_are_faults() {
+        let good = report([0; AMBIGUOUS]);
+        let lost = Report { equal: good.equal - 1, ..report([0; AMBIGUOUS]) };
+        assert_eq!(lost.faults(None), ["there are 26,114 rows instead of 26,115"]);
+        let missing = Report { missing: 1, ..lost };
+        assert_eq!(missing.faults(None), ["rows without a computed time: 1"]);
+        let mut wrong = Report { equal: good.equal - 1, ..good };
+        wrong.different.push(Row { rows_of_hour: 1, ..wrong.ambiguous[0].clone() });
+        assert_eq!(wrong.faults(None), ["rows that cannot be mistaken and differ: 1"]);
+    }
+}
