@@ -105,6 +105,7 @@ impl<'t, DB: Backend> Batch<'t, DB> {
     ///
     /// # Errors
     /// As [`keys`](Batch::keys).
+    #[expect(clippy::len_without_is_empty, reason = "a batch is planned around rows, and asking costs a read")]
     pub async fn len(&mut self) -> Result<u64, Error> {
         self.pin().await.map(|keys| keys.len() as u64)
     }

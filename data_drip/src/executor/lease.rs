@@ -193,7 +193,7 @@ impl<DB: Backend> Pulse<DB> {
     /// was lost on its way. Two beats must see it, since a claim is committed before this process can know it.
     async fn give_strays_back(&self, conn: &mut DB::Connection, before: &HashSet<Held>) -> sqlx::Result<HashSet<Held>> {
         let held = batches::held::<DB>(conn, &self.worker.id).await?;
-        let flights = self.core.signals.flights();
+        let flights = self.core.signals.flights_of(&self.worker.id);
         let strays: HashSet<Held> = held
             .into_iter()
             .filter(|held| !flights.iter().any(|(id, flight)| *id == held.batch && flight.epoch == held.epoch))
@@ -209,7 +209,7 @@ impl<DB: Backend> Pulse<DB> {
     async fn watch(&self, pool: &Pool<DB>) {
         let mut missing = HashSet::new();
         while self.pause(WATCH).await {
-            let flights = self.core.signals.flights();
+            let flights = self.core.signals.flights_of(&self.worker.id);
             for (id, flight) in &flights {
                 if DB::is_called_to_stop(pool, flight.run) {
                     tracing::info!(run = flight.run.0, batch = id.0, "another process stops the run now");

@@ -63,9 +63,9 @@ fn a_run() -> Run {
     Run {
         id: RunId(1),
         backfill: "x".into(),
-        options: Default::default(),
+        options: serde_json::Map::default(),
         batch_size: 10,
-        sleep: Default::default(),
+        sleep: std::time::Duration::ZERO,
         limit: None,
         queue: "default".into(),
         concurrency: None,
@@ -80,7 +80,7 @@ fn a_run() -> Run {
         finished_at: None,
         planned: false,
         total: None,
-        counts: Default::default(),
+        counts: crate::run::Counts::default(),
         throughput: None,
         read_at: Utc::now(),
     }

@@ -1,5 +1,6 @@
 //! The walk over real files: every matching row in exactly one range, for every kind of key.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -172,7 +173,8 @@ async fn filled(kind: &Kind, rows: &[(u64, u64, u64, bool)]) -> (File, SqliteCon
     let columns = kind.key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
     for (n, (a, b, c, hit)) in rows.iter().enumerate() {
         let values: Vec<_> = (0_u8..).zip([*a, *b, *c]).take(kind.key.len()).map(|(i, s)| (kind.value)(i, s)).collect();
-        script += &format!("INSERT OR IGNORE INTO t ({columns}, n, hit) VALUES ({}, {n}, {hit});", values.join(", "));
+        let values = values.join(", ");
+        let _ = write!(script, "INSERT OR IGNORE INTO t ({columns}, n, hit) VALUES ({values}, {n}, {hit});");
     }
     File::with(&(script + "COMMIT")).await
 }
@@ -357,9 +359,9 @@ async fn a_count_is_exact_in_time_and_says_when_it_is_not() {
     let spec = scope.resolve(&mut conn).await.unwrap();
     let walk = Walk::new(&scope, &spec);
     let upto = walk.upper(&mut conn).await.unwrap().unwrap();
-    let total = walk.count(&mut conn, &session, &upto, Duration::from_secs(60)).await.unwrap();
+    let total = walk.count(&mut conn, &session, &upto, Duration::from_mins(1)).await.unwrap();
     assert_eq!((total.count, total.exact), (25_000, true));
-    assert_eq!(walk.any(&mut conn, &session, Duration::from_secs(60)).await.unwrap(), Some(true));
+    assert_eq!(walk.any(&mut conn, &session, Duration::from_mins(1)).await.unwrap(), Some(true));
     // A filter that is slow to work out, so that counting strikes its budget and the samples do not.
     let slow = sea_query::Expr::cust("hit = 1 AND length(hex(zeroblob(200 + k))) > 5");
     let scope = Scope::<Sqlite>::table("t").filter(slow);
