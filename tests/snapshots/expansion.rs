@@ -96,12 +96,6 @@ const _: () = {
         AddRole,
     >();
 };
-#[allow(
-    clippy::unused_self,
-    clippy::unused_async,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the functions of a backfill have this shape"
-)]
 impl AddRole {
     #[allow(
         clippy::needless_pass_by_value,
@@ -298,12 +292,6 @@ where
         }
     }
 }
-#[allow(
-    clippy::unused_self,
-    clippy::unused_async,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the functions of a backfill have this shape"
-)]
 impl Touch {
     #[allow(
         clippy::needless_pass_by_value,
