@@ -205,6 +205,8 @@ pub(crate) trait Sealed {}
 pub trait Session: Clone + Send + Sync + 'static {
     /// Ends the running statement and every later one, until [`resume`](Session::resume).
     fn interrupt(&self);
+    /// Whether it is interrupted, has a deadline, or guards.
+    fn is_restless(&self) -> bool;
     /// Lets statements run again.
     fn resume(&self);
     /// Whether it was told to, and not to resume.

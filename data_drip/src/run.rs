@@ -161,8 +161,8 @@ pub struct RunBatch {
     pub worker: Option<String>,
     /// The last error, with its chain of causes.
     pub error: Option<String>,
-    /// Not before this time.
-    pub due_at: DateTime<Utc>,
+    /// Not before this time; `None` when nothing delays it.
+    pub due_at: Option<DateTime<Utc>>,
     /// When the last attempt began.
     pub started_at: Option<DateTime<Utc>>,
     /// When it was committed or given up.

@@ -106,7 +106,7 @@ impl<DB: Backend> Attempt<DB> {
 
     fn unfit(&self, unfit: Unfit) -> Ended {
         match unfit {
-            Unfit::Options(error) => Ended::Unfinished(Unfinished::GaveUp { error: error.to_string(), counted: false }),
+            Unfit::Code(error) => Ended::Unfinished(Unfinished::GaveUp { error: error.to_string(), counted: false }),
             Unfit::Table(error) => {
                 tracing::error!(run = self.claim.batch.run_id.0, %error, "this process refuses the run");
                 self.engine.refuse(self.claim.batch.run_id);
@@ -305,7 +305,7 @@ fn transient(claim: &Claim, error: String) -> Ended {
 }
 
 /// Resolves when the time is over; never without a bound.
-async fn elapsed(timeout: Option<Duration>) -> Duration {
+pub(super) async fn elapsed(timeout: Option<Duration>) -> Duration {
     match timeout {
         Some(timeout) => {
             tokio::time::sleep(timeout).await;

@@ -164,11 +164,9 @@ impl<DB: Backend> Worker<DB> {
     ///
     /// See [`shutdown`](Worker::shutdown) for what happens in between. The dashboard's event streams end first; an open
     /// stream would hold axum's shutdown for ever.
-    pub fn shutdown_on(self, signal: impl Future<Output = ()>) -> impl Future<Output = ()> {
-        async move {
-            signal.await;
-            self.shutdown().await;
-        }
+    pub async fn shutdown_on(self, signal: impl Future<Output = ()>) {
+        signal.await;
+        self.shutdown().await;
     }
 
     /// Claims nothing more, waits for batches in flight as long as the builder's `grace` says, rolls back the rest,

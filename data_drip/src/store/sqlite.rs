@@ -55,7 +55,10 @@ impl Backend for Sqlite {
     fn begin(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<Transaction<'_, Sqlite>>> {
         // A plain `BEGIN` reads first and fails to upgrade when another process has written since (SQLITE_BUSY_SNAPSHOT,
         // which no busy timeout waits out).
-        Box::pin(conn.begin_with("BEGIN IMMEDIATE"))
+        Box::pin(async move {
+            session::settle(conn).await?;
+            conn.begin_with("BEGIN IMMEDIATE").await
+        })
     }
 
     fn guard<'c>(_: &'c mut SqliteConnection, session: &'c SqliteSession) -> BoxFuture<'c, sqlx::Result<()>> {
