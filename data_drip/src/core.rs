@@ -11,10 +11,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Session};
-use crate::backfill::{BoxFuture, Context, Hook, States};
+use crate::backfill::{BoxFuture, Context, States};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
-use crate::hooks::{Hooks, Lookup};
+use crate::hooks::{Answering, Hooks, Lookup};
 use crate::options::{Raw, Values};
 use crate::registry::{Definition, Instance, Registry};
 use crate::run::{BatchId, Run, RunBatch, RunId};
@@ -193,7 +193,7 @@ impl<DB: Backend> Lookup<DB> for Core<DB> {
         })
     }
 
-    fn instance(&self, run: &Run) -> Option<(Arc<dyn Instance<DB>>, &'static [Hook])> {
+    fn instance(&self, run: &Run) -> Option<Answering<DB>> {
         let hooks = self.registry.get(&run.backfill)?.info.hooks;
         if hooks.is_empty() {
             return None;

@@ -52,6 +52,7 @@ pub struct Backfiller {
 
 impl Backfiller {
     /// A person with the host's `id` and a `name` to show.
+    #[expect(clippy::needless_pass_by_value, reason = "ids are numbers or text: `new(7, ..)` reads best")]
     pub fn new(id: impl ToString, name: impl Into<String>) -> Self {
         Self { id: id.to_string(), name: name.into() }
     }
