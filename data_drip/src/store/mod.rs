@@ -4,6 +4,8 @@
 //! needs (lock the run first, then look at its batches) is decided here, not by the callers.
 
 pub(crate) mod batches;
+#[cfg(test)]
+mod conformance;
 pub(crate) mod migrate;
 pub(crate) mod plans;
 pub(crate) mod runs;

@@ -1,0 +1,675 @@
+//! What every store must do, written once: each function runs on each database that is turned on.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use crate::backend::{Backend, KeySpec, Statement};
+use crate::key::{Key, KeyPart, KeyRange};
+use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, Total};
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::batches::{self, Claim, Unfinished, Wanted};
+use crate::store::plans::{self, Advance, Role};
+use crate::store::runs::{self, Change, NewRun, Request};
+use crate::store::workers::{self, Incarnation, Look};
+use crate::store::{int, json_list};
+
+/// A database of its own with migrated tables, and one connection to it.
+pub(super) struct Desk<DB: Backend> {
+    pub(super) conn: DB::Connection,
+}
+
+const TTL: Duration = Duration::from_secs(30);
+
+fn new_run(backfill: &str) -> NewRun {
+    NewRun {
+        backfill: backfill.into(),
+        options: json!({"department": "Sales"}).as_object().unwrap().clone(),
+        batch_size: 10,
+        sleep: Duration::ZERO,
+        limit: None,
+        queue: "default".into(),
+        concurrency: None,
+        max_attempts: 1,
+        timeout_ms: None,
+        backfiller: Some(Backfiller::new(7, "Ada")),
+        start_at: None,
+    }
+}
+
+fn key(n: u64) -> Key {
+    Key(vec![KeyPart { tag: "integer".into(), text: n.to_string() }])
+}
+
+fn spec() -> KeySpec {
+    KeySpec { schema: None, table: "t".into(), columns: vec!["id".into()], nullable: Vec::new(), by_key_only: false }
+}
+
+fn wanted(worker: &str) -> Wanted {
+    Wanted { worker: worker.into(), backfills: json_list(&["a", "b"]), queues: None }
+}
+
+impl<DB: Backend> Desk<DB> {
+    async fn insert(&mut self, new: &NewRun) -> RunId {
+        runs::insert::<DB>(&mut self.conn, new).await.unwrap().unwrap()
+    }
+
+    async fn run(&mut self, id: RunId) -> Run {
+        runs::find::<DB>(&mut self.conn, id).await.unwrap().unwrap()
+    }
+
+    async fn status(&mut self, id: RunId) -> RunStatus {
+        self.run(id).await.status
+    }
+
+    async fn batch(&mut self, id: BatchId) -> RunBatch {
+        batches::select::<DB>(&mut self.conn, &[id]).await.unwrap().pop().unwrap()
+    }
+
+    async fn take_plan(&mut self, id: RunId, worker: &str) -> Option<Role> {
+        plans::take::<DB>(&mut self.conn, id, worker).await.unwrap().map(|(role, _)| role)
+    }
+
+    /// A running run with so many batches of ten, all planned or not.
+    async fn planned(&mut self, new: &NewRun, batches: u64, done: bool) -> RunId {
+        let id = self.insert(new).await;
+        let role = self.take_plan(id, "planner").await.unwrap();
+        self.plan(&role, None, batches, done).await;
+        if !done {
+            plans::release::<DB>(&mut self.conn, &role).await.unwrap();
+        }
+        id
+    }
+
+    async fn plan(&mut self, role: &Role, from: Option<u64>, batches: u64, done: bool) -> Option<Vec<BatchId>> {
+        let first = from.unwrap_or(0);
+        let ranges: Vec<_> = (0..batches)
+            .map(|i| {
+                let after = first + i * 10;
+                (KeyRange { after: (after > 0).then(|| key(after)), upto: key(after + 10) }, 10)
+            })
+            .collect();
+        let (from, to) = (from.map(key), key(first + batches * 10));
+        let position = first / 10 + 1;
+        let step = Advance { from: from.as_ref(), to: Some(&to), batches: &ranges, position, done };
+        plans::advance::<DB>(&mut self.conn, role, &step).await.unwrap()
+    }
+
+    async fn claim(&mut self, worker: &str) -> Option<Claim> {
+        batches::claim::<DB>(&mut self.conn, &wanted(worker), &[], None).await.unwrap()
+    }
+
+    async fn complete(&mut self, claim: &Claim) -> bool {
+        batches::complete::<DB>(&mut self.conn, claim, 10).await.unwrap()
+    }
+
+    async fn give_back(&mut self, claim: &Claim, how: Unfinished) -> Option<BatchStatus> {
+        batches::give_back::<DB>(&mut self.conn, &claim.fence(), &how).await.unwrap()
+    }
+
+    async fn ask(&mut self, id: RunId, request: Request) -> Change {
+        runs::change::<DB>(&mut self.conn, id, request, None).await.unwrap()
+    }
+
+    async fn settle(&mut self, id: RunId) -> Option<RunStatus> {
+        runs::settle::<DB>(&mut self.conn, id).await.unwrap()
+    }
+
+    /// Registers a worker whose lease runs out after `ttl`, and looks at it.
+    async fn worker(&mut self, id: &str, ttl: Duration) -> Look {
+        let worker =
+            Incarnation { id: id.into(), host: "h".into(), pid: 1, slots: 1, queues: json_list::<String>(&[]) };
+        workers::register::<DB>(&mut self.conn, &worker, ttl).await.unwrap();
+        self.look(id).await
+    }
+
+    async fn look(&mut self, id: &str) -> Look {
+        workers::look::<DB>(&mut self.conn).await.unwrap().into_iter().find(|look| look.id == id).unwrap()
+    }
+
+    /// A claim of a worker that is dead by the database's clock.
+    async fn dead(&mut self, id: &str) -> Look {
+        let look = self.worker(id, Duration::ZERO).await;
+        if look.expired { look } else { self.until_expired(id).await }
+    }
+
+    async fn until_expired(&mut self, id: &str) -> Look {
+        loop {
+            let look = self.look(id).await;
+            if look.expired {
+                return look;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn take_over(&mut self, dead: &Look) -> Option<Vec<(BatchId, BatchStatus)>> {
+        let losses = workers::take_over::<DB>(&mut self.conn, dead, 2).await.unwrap()?;
+        Some(losses.iter().map(|loss| (loss.batch, loss.status)).collect())
+    }
+}
+
+pub(super) async fn a_run_is_stored_as_it_was_asked_for<DB: Backend>(mut desk: Desk<DB>) {
+    let mut new = new_run("a");
+    new.options = json!({"ü \" '": ["<b>", null, 1.5, i64::MAX]}).as_object().unwrap().clone();
+    new.limit = Some(int(u64::MAX).unsigned_abs());
+    new.sleep = Duration::from_millis(1_500);
+    new.queue = "slow \u{1F422}".into();
+    new.timeout_ms = Some(250);
+    new.concurrency = Some(3);
+    new.max_attempts = 4;
+    let id = desk.insert(&new).await;
+    let run = desk.run(id).await;
+    assert_eq!((run.options, run.limit, run.sleep), (new.options, new.limit, new.sleep));
+    assert_eq!((run.queue, run.timeout, run.concurrency), (new.queue, Some(Duration::from_millis(250)), Some(3)));
+    assert_eq!((run.status, run.max_attempts, run.backfiller), (RunStatus::Enqueued, 4, new.backfiller));
+    assert_eq!((run.total, run.throughput, run.started_at, run.finished_at), (None, None, None, None));
+    assert!((run.read_at - run.created_at).num_seconds() < 60);
+}
+
+pub(super) async fn an_identical_active_run_is_refused_and_named<DB: Backend>(mut desk: Desk<DB>) {
+    let first = desk.insert(&new_run("a")).await;
+    let second = runs::insert::<DB>(&mut desk.conn, &new_run("a")).await.unwrap();
+    assert_eq!(second, Err(Some(first)));
+    // Another backfill, other options or another limit make another run.
+    desk.insert(&new_run("b")).await;
+    desk.insert(&NewRun { limit: Some(5), ..new_run("a") }).await;
+    desk.insert(&NewRun { options: serde_json::Map::new(), ..new_run("a") }).await;
+    desk.ask(first, Request::Stop { now: false }).await;
+    desk.insert(&new_run("a")).await;
+}
+
+pub(super) async fn a_run_waits_for_its_start_time<DB: Backend>(mut desk: Desk<DB>) {
+    let late = DateTime::<Utc>::from_timestamp_millis(4_000_000_000_000).unwrap();
+    let id = desk.insert(&NewRun { start_at: Some(late), ..new_run("a") }).await;
+    assert_eq!(desk.status(id).await, RunStatus::Pending);
+    assert!(runs::due::<DB>(&mut desk.conn).await.unwrap().is_empty());
+    assert!(!runs::enqueue::<DB>(&mut desk.conn, id).await.unwrap());
+    assert!(desk.take_plan(id, "w").await.is_none());
+    // Paused and resumed it waits again, and is not started early.
+    desk.ask(id, Request::Pause).await;
+    let change = desk.ask(id, Request::Resume).await;
+    assert!(matches!(change, Change::Done { to: RunStatus::Pending, .. }), "{change:?}");
+    let past = DateTime::<Utc>::from_timestamp_millis(1_000).unwrap();
+    let due = desk.insert(&NewRun { start_at: Some(past), ..new_run("b") }).await;
+    assert_eq!(desk.status(due).await, RunStatus::Enqueued);
+}
+
+/// Every status against every request: what is not allowed changes nothing.
+pub(super) async fn requests_follow_the_table_of_transitions<DB: Backend>(mut desk: Desk<DB>) {
+    use RunStatus::{Completed, Enqueued, Failed, Paused, Pending, Running, Stopped};
+    let late = DateTime::<Utc>::from_timestamp_millis(4_000_000_000_000).unwrap();
+    let stop = Request::Stop { now: false };
+    for (i, &from) in RunStatus::ALL.iter().enumerate() {
+        for request in [stop, Request::Stop { now: true }, Request::Pause, Request::Resume, Request::Retry] {
+            let mut new = new_run(if i % 2 == 0 { "a" } else { "b" });
+            new.start_at = (from == Pending).then_some(late);
+            let id = match from {
+                Pending | Enqueued => desk.insert(&new).await,
+                _ => desk.planned(&new, 1, true).await,
+            };
+            match from {
+                Pending | Enqueued | Running => {}
+                Paused => drop(desk.ask(id, Request::Pause).await),
+                Stopped => drop(desk.ask(id, stop).await),
+                Completed | Failed => {
+                    let claim = desk.claim("w").await.unwrap();
+                    if from == Completed {
+                        assert!(desk.complete(&claim).await);
+                    } else {
+                        desk.give_back(&claim, Unfinished::GaveUp { error: "no".into(), counted: true }).await;
+                    }
+                    assert_eq!(desk.settle(id).await, Some(from));
+                }
+            }
+            assert_eq!(desk.status(id).await, from);
+            let to = match (from, request) {
+                (Pending | Enqueued | Running | Paused, Request::Stop { .. }) => Some(Stopped),
+                (Stopped, Request::Stop { now: true }) => Some(Stopped),
+                (Pending | Enqueued | Running, Request::Pause) => Some(Paused),
+                (Paused | Stopped, Request::Resume) | (Failed, Request::Retry) => Some(Enqueued),
+                _ => None,
+            };
+            match (desk.ask(id, request).await, to) {
+                (Change::Done { from: was, to: is, .. }, Some(to)) => assert_eq!((was, is), (from, to)),
+                (Change::Refused(status), None) => assert_eq!(status, from),
+                (change, to) => panic!("{from} and {request:?}: {change:?} instead of {to:?}"),
+            }
+            assert_eq!(desk.status(id).await, to.unwrap_or(from), "{from} and {request:?}");
+            // Leaves nothing active behind for the next round.
+            desk.ask(id, stop).await;
+        }
+    }
+    assert_eq!(desk.ask(RunId(9_999), Request::Pause).await, Change::Missing);
+}
+
+pub(super) async fn batches_are_claimed_in_order_and_once<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 3, true).await;
+    let claims = [desk.claim("v").await.unwrap(), desk.claim("w").await.unwrap(), desk.claim("v").await.unwrap()];
+    assert_eq!(claims.each_ref().map(|claim| claim.batch.position), [1, 2, 3]);
+    assert!(claims.iter().all(|claim| claim.epoch == 1 && claim.batch.run_id == run));
+    assert_eq!(claims[0].batch.range, KeyRange { after: None, upto: key(10) });
+    assert_eq!(claims[2].batch.range, KeyRange { after: Some(key(20)), upto: key(30) });
+    assert!(desk.claim("w").await.is_none());
+    assert!(!batches::peek::<DB>(&mut desk.conn, &wanted("w"), &[]).await.unwrap());
+}
+
+pub(super) async fn only_runs_that_a_worker_may_take_are_claimed<DB: Backend>(mut desk: Desk<DB>) {
+    let strange = desk.planned(&new_run("without code here"), 1, true).await;
+    let slow = desk.planned(&NewRun { queue: "slow".into(), ..new_run("b") }, 1, true).await;
+    let mut wanted = wanted("w");
+    wanted.queues = Some(json_list(&["default", "fast"]));
+    assert!(!batches::peek::<DB>(&mut desk.conn, &wanted, &[]).await.unwrap());
+    assert!(batches::claim::<DB>(&mut desk.conn, &wanted, &[], None).await.unwrap().is_none());
+    wanted.queues = Some(json_list(&["slow"]));
+    assert!(batches::claim::<DB>(&mut desk.conn, &wanted, &[slow], None).await.unwrap().is_none());
+    assert!(batches::peek::<DB>(&mut desk.conn, &wanted, &[]).await.unwrap());
+    let claim = batches::claim::<DB>(&mut desk.conn, &wanted, &[], None).await.unwrap().unwrap();
+    assert_eq!(claim.batch.run_id, slow);
+    assert_ne!(claim.batch.run_id, strange);
+}
+
+pub(super) async fn a_run_that_does_not_run_gives_no_batches<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, true).await;
+    desk.ask(run, Request::Pause).await;
+    assert!(desk.claim("w").await.is_none());
+    desk.ask(run, Request::Resume).await;
+    assert!(desk.claim("w").await.is_none(), "enqueued: a planner has to take it first");
+    desk.take_plan(run, "w").await.unwrap();
+    assert!(desk.claim("w").await.is_some());
+    desk.ask(run, Request::Stop { now: false }).await;
+    assert!(desk.claim("w").await.is_none());
+}
+
+pub(super) async fn runs_take_turns<DB: Backend>(mut desk: Desk<DB>) {
+    let first = desk.planned(&new_run("a"), 3, true).await;
+    let second = desk.planned(&new_run("b"), 3, true).await;
+    let mut order = Vec::new();
+    let mut last = None;
+    for _ in 0..6 {
+        let claim = batches::claim::<DB>(&mut desk.conn, &wanted("w"), &[], last).await.unwrap().unwrap();
+        last = Some(claim.batch.run_id);
+        order.push(claim.batch.run_id);
+    }
+    assert_eq!(order, [first, second, first, second, first, second]);
+}
+
+pub(super) async fn concurrency_bounds_batches_in_flight_of_one_run<DB: Backend>(mut desk: Desk<DB>) {
+    desk.planned(&NewRun { concurrency: Some(2), ..new_run("a") }, 5, true).await;
+    let first = desk.claim("v").await.unwrap();
+    desk.claim("w").await.unwrap();
+    assert!(desk.claim("x").await.is_none());
+    assert!(desk.complete(&first).await);
+    assert!(desk.claim("x").await.is_some());
+    assert!(desk.claim("x").await.is_none());
+}
+
+pub(super) async fn a_batch_that_failed_waits_for_its_retry_time<DB: Backend>(mut desk: Desk<DB>) {
+    desk.planned(&new_run("a"), 1, true).await;
+    let claim = desk.claim("w").await.unwrap();
+    let again_in = Duration::from_secs(3_600);
+    let status = desk.give_back(&claim, Unfinished::Attempt { error: "row 7".into(), again_in }).await;
+    assert_eq!(status, Some(BatchStatus::Pending));
+    assert!(desk.claim("w").await.is_none());
+    let batch = desk.batch(claim.batch.id).await;
+    assert_eq!((batch.attempts, batch.error.as_deref(), batch.worker), (1, Some("row 7"), None));
+}
+
+pub(super) async fn each_attempt_has_a_new_epoch_and_an_old_one_changes_nothing<DB: Backend>(mut desk: Desk<DB>) {
+    desk.planned(&new_run("a"), 1, true).await;
+    let old = desk.claim("w").await.unwrap();
+    assert_eq!(desk.give_back(&old, Unfinished::Released).await, Some(BatchStatus::Pending));
+    let new = desk.claim("w").await.unwrap();
+    assert_eq!((old.epoch, new.epoch), (1, 2));
+    assert_eq!(batches::check::<DB>(&mut desk.conn, &old).await.unwrap(), None);
+    assert!(!desk.complete(&old).await);
+    assert_eq!(desk.give_back(&old, Unfinished::GaveUp { error: "x".into(), counted: true }).await, None);
+    assert!(!batches::mark_lone::<DB>(&mut desk.conn, &old).await.unwrap());
+    assert_eq!(batches::check::<DB>(&mut desk.conn, &new).await.unwrap(), Some(RunStatus::Running));
+    assert!(desk.complete(&new).await);
+    assert!(!desk.complete(&new).await, "a batch completes once");
+    assert!(batches::is_completed::<DB>(&mut desk.conn, &new).await.unwrap());
+    assert!(!batches::is_completed::<DB>(&mut desk.conn, &old).await.unwrap());
+}
+
+pub(super) async fn a_stopped_run_keeps_what_is_in_flight_and_stops_the_rest<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 3, true).await;
+    let (kept, given_back) = (desk.claim("w").await.unwrap(), desk.claim("w").await.unwrap());
+    desk.ask(run, Request::Stop { now: false }).await;
+    assert_eq!(batches::check::<DB>(&mut desk.conn, &kept).await.unwrap(), Some(RunStatus::Stopped));
+    assert!(desk.complete(&kept).await);
+    assert_eq!(desk.give_back(&given_back, Unfinished::Released).await, Some(BatchStatus::Stopped));
+    let counts = desk.run(run).await.counts;
+    assert_eq!((counts.completed, counts.stopped, counts.processed), (1, 2, 10));
+    let Change::Done { batches, .. } = desk.ask(run, Request::Resume).await else { panic!("not resumed") };
+    assert_eq!(batches.len(), 2);
+}
+
+pub(super) async fn stopped_now_nothing_in_flight_can_commit<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, true).await;
+    let claim = desk.claim("w").await.unwrap();
+    desk.ask(run, Request::Stop { now: true }).await;
+    assert_eq!(batches::check::<DB>(&mut desk.conn, &claim).await.unwrap(), None);
+    assert!(!desk.complete(&claim).await);
+    assert_eq!(desk.batch(claim.batch.id).await.status, BatchStatus::Stopped);
+    // Resumed at once, it is claimed anew; the old attempt still cannot.
+    desk.ask(run, Request::Resume).await;
+    desk.take_plan(run, "w").await.unwrap();
+    let again = desk.claim("w").await.unwrap();
+    assert_eq!((again.batch.id, again.epoch), (claim.batch.id, 3));
+    assert!(!desk.complete(&claim).await);
+}
+
+pub(super) async fn a_run_settles_when_nothing_is_open<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, false).await;
+    let first = desk.claim("w").await.unwrap();
+    let second = desk.claim("w").await.unwrap();
+    assert!(desk.complete(&first).await);
+    assert_eq!(desk.settle(run).await, None, "a batch is running");
+    assert!(desk.complete(&second).await);
+    assert_eq!(desk.settle(run).await, None, "planning has not ended");
+    assert!(runs::settleable::<DB>(&mut desk.conn).await.unwrap().is_empty());
+    let role = desk.take_plan(run, "w").await.unwrap();
+    desk.plan(&role, Some(20), 0, true).await.unwrap();
+    assert_eq!(runs::settleable::<DB>(&mut desk.conn).await.unwrap(), [run]);
+    assert_eq!(desk.settle(run).await, Some(RunStatus::Completed));
+    assert_eq!(desk.settle(run).await, None, "once");
+    let run = desk.run(run).await;
+    assert_eq!((run.counts.processed, run.total), (20, Some(Total { count: 20, exact: true })));
+    assert!(run.finished_at.is_some());
+}
+
+pub(super) async fn a_paused_run_does_not_settle<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 1, true).await;
+    let claim = desk.claim("w").await.unwrap();
+    desk.ask(run, Request::Pause).await;
+    assert!(desk.complete(&claim).await, "batches in flight finish");
+    assert_eq!(desk.settle(run).await, None);
+    desk.ask(run, Request::Resume).await;
+    assert_eq!(desk.settle(run).await, None, "enqueued");
+    desk.take_plan(run, "w").await.unwrap();
+    assert_eq!(desk.settle(run).await, Some(RunStatus::Completed));
+}
+
+pub(super) async fn one_failed_batch_fails_the_run_and_can_be_retried<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, true).await;
+    let (good, bad) = (desk.claim("w").await.unwrap(), desk.claim("w").await.unwrap());
+    desk.give_back(&bad, Unfinished::GaveUp { error: "poison".into(), counted: true }).await;
+    assert!(desk.complete(&good).await);
+    assert_eq!(desk.settle(run).await, Some(RunStatus::Failed));
+    assert_eq!(desk.ask(run, Request::Resume).await, Change::Refused(RunStatus::Failed));
+    let Change::Done { batches, .. } = desk.ask(run, Request::Retry).await else { panic!("not retried") };
+    assert_eq!(batches, [bad.batch.id]);
+    let batch = desk.batch(bad.batch.id).await;
+    assert_eq!((batch.status, batch.attempts), (BatchStatus::Pending, 0));
+    assert_eq!(batch.error.as_deref(), Some("poison"), "kept until the next outcome");
+    desk.take_plan(run, "w").await.unwrap();
+    let again = desk.claim("w").await.unwrap();
+    assert!(desk.complete(&again).await);
+    assert_eq!(desk.batch(bad.batch.id).await.error, None);
+    assert_eq!(desk.settle(run).await, Some(RunStatus::Completed));
+}
+
+pub(super) async fn a_resume_or_retry_that_collides_names_the_newer_run<DB: Backend>(mut desk: Desk<DB>) {
+    let old = desk.planned(&new_run("a"), 1, true).await;
+    desk.ask(old, Request::Stop { now: false }).await;
+    let newer = desk.insert(&new_run("a")).await;
+    assert_eq!(desk.ask(old, Request::Resume).await, Change::Duplicate(newer));
+    assert_eq!(desk.status(old).await, RunStatus::Stopped);
+    let all = batches::Filter { limit: 9, ..Default::default() };
+    let id = batches::list::<DB>(&mut desk.conn, old, &all).await.unwrap()[0];
+    assert_eq!(desk.batch(id).await.status, BatchStatus::Stopped);
+    desk.ask(newer, Request::Stop { now: false }).await;
+    assert!(matches!(desk.ask(old, Request::Resume).await, Change::Done { .. }));
+}
+
+pub(super) async fn a_run_is_deleted_when_settled_and_not_in_flight<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, true).await;
+    let claim = desk.claim("w").await.unwrap();
+    assert_eq!(desk.ask(run, Request::Delete).await, Change::Refused(RunStatus::Running));
+    desk.ask(run, Request::Stop { now: false }).await;
+    assert_eq!(desk.ask(run, Request::Delete).await, Change::InFlight);
+    assert!(desk.complete(&claim).await);
+    assert!(matches!(desk.ask(run, Request::Delete).await, Change::Done { .. }));
+    assert!(runs::find::<DB>(&mut desk.conn, run).await.unwrap().is_none());
+    assert!(batches::select::<DB>(&mut desk.conn, &[claim.batch.id]).await.unwrap().is_empty());
+    assert_ne!(desk.insert(&new_run("a")).await, run, "numbers are not used again");
+}
+
+pub(super) async fn a_dead_worker_loses_what_it_held<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 1, false).await;
+    let dead = desk.dead("w").await;
+    let role = desk.take_plan(run, "w").await.unwrap();
+    let claim = desk.claim("w").await.unwrap();
+    assert_eq!(desk.take_over(&dead).await.unwrap(), [(claim.batch.id, BatchStatus::Pending)]);
+    assert_eq!(desk.batch(claim.batch.id).await.losses, 1);
+    assert!(!desk.complete(&claim).await, "whoever lost it cannot commit");
+    assert_eq!(desk.plan(&role, Some(10), 1, true).await, None, "nor plan");
+    assert!(desk.take_plan(run, "v").await.is_some());
+    let again = desk.claim("v").await.unwrap();
+    assert_eq!((again.batch.id, again.epoch, again.batch.losses), (claim.batch.id, 2, 1));
+    assert!(desk.complete(&again).await);
+}
+
+pub(super) async fn who_beats_meanwhile_is_not_taken_over<DB: Backend>(mut desk: Desk<DB>) {
+    desk.planned(&new_run("a"), 1, true).await;
+    let seen = desk.dead("w").await;
+    let claim = desk.claim("w").await.unwrap();
+    assert!(workers::beat::<DB>(&mut desk.conn, "w", Duration::ZERO).await.unwrap());
+    desk.until_expired("w").await;
+    assert_eq!(desk.take_over(&seen).await, None, "another beat than the one that was looked at");
+    assert!(workers::beat::<DB>(&mut desk.conn, "w", TTL).await.unwrap());
+    let look = desk.look("w").await;
+    assert!(!look.expired && look.holds);
+    assert_eq!(desk.take_over(&look).await, None, "its lease has not run out");
+    assert!(desk.complete(&claim).await);
+}
+
+pub(super) async fn a_holder_whose_row_is_gone_is_taken_over<DB: Backend>(mut desk: Desk<DB>) {
+    desk.planned(&new_run("a"), 1, true).await;
+    let claim = desk.claim("w").await.unwrap();
+    let look = desk.look("w").await;
+    assert_eq!((look.beat, look.expired, look.holds), (None, true, true));
+    assert_eq!(desk.take_over(&look).await.unwrap(), [(claim.batch.id, BatchStatus::Pending)]);
+    assert!(!workers::beat::<DB>(&mut desk.conn, "w", TTL).await.unwrap(), "its next beat has to register it again");
+}
+
+pub(super) async fn only_losses_while_alone_count_towards_giving_up<DB: Backend>(mut desk: Desk<DB>) {
+    desk.planned(&new_run("a"), 1, true).await;
+    // Near a death five times: innocent as far as anybody knows.
+    for round in 0..5 {
+        let worker = format!("near-{round}");
+        let dead = desk.dead(&worker).await;
+        let claim = desk.claim(&worker).await.unwrap();
+        assert_eq!(desk.take_over(&dead).await.unwrap(), [(claim.batch.id, BatchStatus::Pending)]);
+    }
+    for (round, status) in [BatchStatus::Pending, BatchStatus::Failed].into_iter().enumerate() {
+        let worker = format!("alone-{round}");
+        let dead = desk.dead(&worker).await;
+        let claim = desk.claim(&worker).await.unwrap();
+        assert!(batches::mark_lone::<DB>(&mut desk.conn, &claim).await.unwrap());
+        assert_eq!(desk.take_over(&dead).await.unwrap(), [(claim.batch.id, status)]);
+        let batch = desk.batch(claim.batch.id).await;
+        assert_eq!(batch.status, status);
+        assert_eq!(batch.error.is_some(), status == BatchStatus::Failed);
+    }
+}
+
+pub(super) async fn a_batch_lost_in_a_stopped_run_is_stopped<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 1, true).await;
+    let dead = desk.dead("w").await;
+    let claim = desk.claim("w").await.unwrap();
+    desk.ask(run, Request::Stop { now: false }).await;
+    assert_eq!(desk.take_over(&dead).await.unwrap(), [(claim.batch.id, BatchStatus::Stopped)]);
+}
+
+pub(super) async fn workers_are_forgotten_a_day_after_their_death<DB: Backend>(mut desk: Desk<DB>) {
+    let dead = desk.dead("w").await;
+    assert!(!dead.forgettable);
+    workers::forget::<DB>(&mut desk.conn).await.unwrap();
+    desk.look("w").await;
+    workers::retire::<DB>(&mut desk.conn, "w").await.unwrap();
+    assert!(workers::look::<DB>(&mut desk.conn).await.unwrap().is_empty());
+}
+
+pub(super) async fn one_planner_at_a_time<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.insert(&new_run("a")).await;
+    assert_eq!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), None).await.unwrap(), [run]);
+    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["b"]), None).await.unwrap().is_empty());
+    let queue = json_list(&["slow"]);
+    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), Some(&queue)).await.unwrap().is_empty());
+    let role = desk.take_plan(run, "v").await.unwrap();
+    assert_eq!(desk.status(run).await, RunStatus::Running);
+    assert!(desk.take_plan(run, "w").await.is_none());
+    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), None).await.unwrap().is_empty());
+    plans::release::<DB>(&mut desk.conn, &role).await.unwrap();
+    let next = desk.take_plan(run, "w").await.unwrap();
+    assert_eq!(next.epoch, role.epoch + 1);
+    assert!(!plans::prepare::<DB>(&mut desk.conn, &role).await.unwrap());
+    assert!(plans::prepare::<DB>(&mut desk.conn, &next).await.unwrap());
+    assert!(!plans::pin::<DB>(&mut desk.conn, &role, &spec(), &key(9)).await.unwrap());
+    assert!(plans::pin::<DB>(&mut desk.conn, &next, &spec(), &key(9)).await.unwrap());
+    assert!(!plans::pin::<DB>(&mut desk.conn, &next, &spec(), &key(10)).await.unwrap(), "the upper key is frozen");
+    let plan = plans::find::<DB>(&mut desk.conn, run).await.unwrap().unwrap();
+    assert_eq!((plan.spec, plan.upper), (Some(spec()), Some(key(9))));
+}
+
+pub(super) async fn a_plan_advances_from_where_it_is_only<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.insert(&new_run("a")).await;
+    let role = desk.take_plan(run, "w").await.unwrap();
+    assert_eq!(desk.plan(&role, None, 2, false).await.unwrap().len(), 2);
+    assert_eq!(desk.plan(&role, None, 2, false).await, None, "the cursor has moved");
+    desk.ask(run, Request::Pause).await;
+    assert_eq!(desk.plan(&role, Some(20), 1, false).await, None, "the run is paused");
+    desk.ask(run, Request::Resume).await;
+    assert!(desk.take_plan(run, "v").await.is_none(), "the planner of before still has the role");
+    plans::release::<DB>(&mut desk.conn, &role).await.unwrap();
+    let role = desk.take_plan(run, "v").await.unwrap();
+    assert_eq!(desk.plan(&role, Some(20), 1, true).await.unwrap().len(), 1);
+    assert_eq!(desk.plan(&role, Some(30), 1, true).await, None, "planning has ended");
+    let run = desk.run(run).await;
+    assert_eq!((run.planned, run.counts.batches, run.total.unwrap().count), (true, 3, 30));
+}
+
+pub(super) async fn an_estimate_shows_as_one_until_planning_ends<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, false).await;
+    assert_eq!(desk.run(run).await.total, None);
+    plans::estimate::<DB>(&mut desk.conn, run, Total { count: 500, exact: false }).await.unwrap();
+    assert_eq!(desk.run(run).await.total, Some(Total { count: 500, exact: false }));
+    plans::estimate::<DB>(&mut desk.conn, run, Total { count: 5, exact: true }).await.unwrap();
+    let total = desk.run(run).await.total;
+    assert_eq!(total, Some(Total { count: 20, exact: false }), "more is planned already than was counted");
+    let role = desk.take_plan(run, "w").await.unwrap();
+    desk.plan(&role, Some(20), 1, true).await.unwrap();
+    plans::estimate::<DB>(&mut desk.conn, run, Total { count: 500, exact: false }).await.unwrap();
+    assert_eq!(desk.run(run).await.total, Some(Total { count: 30, exact: true }));
+}
+
+pub(super) async fn a_run_that_cannot_be_planned_fails_with_its_reason<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.insert(&new_run("a")).await;
+    let role = desk.take_plan(run, "w").await.unwrap();
+    let planned = desk.plan(&role, None, 2, false).await.unwrap();
+    let claim = desk.claim("w").await.unwrap();
+    let stale = Role { epoch: 9, ..role.clone() };
+    assert_eq!(plans::fail::<DB>(&mut desk.conn, &stale, "x").await.unwrap(), None);
+    assert_eq!(plans::fail::<DB>(&mut desk.conn, &role, "no such table").await.unwrap(), Some(vec![planned[1]]));
+    let failed = desk.run(run).await;
+    assert_eq!((failed.status, failed.error.as_deref()), (RunStatus::Failed, Some("no such table")));
+    assert_eq!((failed.counts.pending, failed.counts.stopped), (0, 1));
+    assert_eq!(desk.give_back(&claim, Unfinished::Released).await, Some(BatchStatus::Stopped));
+    // It can be tried again, and goes on planning.
+    assert!(matches!(desk.ask(run, Request::Retry).await, Change::Done { .. }));
+    let again = desk.run(run).await;
+    assert_eq!((again.error, again.counts.pending), (None, 2));
+    assert!(desk.take_plan(run, "w").await.is_some());
+}
+
+pub(super) async fn lists_are_filtered_and_come_in_pages<DB: Backend>(mut desk: Desk<DB>) {
+    let mut ids = Vec::new();
+    for limit in 1..=5 {
+        ids.push(desk.insert(&NewRun { limit: Some(limit), ..new_run("a") }).await);
+    }
+    let other = NewRun { backfiller: Some(Backfiller::new("x", "Bob")), ..new_run("b") };
+    let b = desk.planned(&other, 3, true).await;
+    let list = async |conn: &mut DB::Connection, filter: runs::Filter| runs::list::<DB>(conn, &filter).await.unwrap();
+    let all = runs::Filter { limit: 3, ..Default::default() };
+    assert_eq!(list(&mut desk.conn, all.clone()).await, [b, ids[4], ids[3]]);
+    let next = runs::Filter { before: Some(ids[3]), ..all.clone() };
+    assert_eq!(list(&mut desk.conn, next).await, [ids[2], ids[1], ids[0]]);
+    let running = runs::Filter { status: Some(RunStatus::Running), ..all.clone() };
+    assert_eq!(list(&mut desk.conn, running).await, [b]);
+    let bobs = runs::Filter { backfiller: Some("x".into()), backfill: Some("b".into()), ..all.clone() };
+    assert_eq!(list(&mut desk.conn, bobs).await, [b]);
+    let nobodys = runs::Filter { backfiller: Some("'; --".into()), ..all };
+    assert!(list(&mut desk.conn, nobodys).await.is_empty());
+    assert_eq!(runs::backfill_names::<DB>(&mut desk.conn).await.unwrap(), ["a", "b"]);
+
+    let claim = desk.claim("w").await.unwrap();
+    let filter = batches::Filter { limit: 2, ..Default::default() };
+    let positions = async |desk: &mut Desk<DB>, filter: batches::Filter| {
+        let ids = batches::list::<DB>(&mut desk.conn, b, &filter).await.unwrap();
+        let batches = batches::select::<DB>(&mut desk.conn, &ids).await.unwrap();
+        batches.iter().map(|batch| batch.position).collect::<Vec<_>>()
+    };
+    assert_eq!(positions(&mut desk, filter.clone()).await, [1, 2]);
+    assert_eq!(positions(&mut desk, batches::Filter { after: Some(2), ..filter.clone() }).await, [3]);
+    let running = batches::Filter { status: Some(BatchStatus::Running), ..filter };
+    assert_eq!(positions(&mut desk, running).await, [claim.batch.position]);
+}
+
+pub(super) async fn events_tell_who_did_what<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.insert(&new_run("a")).await;
+    let ada = Backfiller::new(7, "Ada <script>");
+    runs::change::<DB>(&mut desk.conn, run, Request::Pause, Some(&ada)).await.unwrap();
+    runs::change::<DB>(&mut desk.conn, run, Request::Pause, Some(&ada)).await.unwrap();
+    runs::change::<DB>(&mut desk.conn, run, Request::Resume, None).await.unwrap();
+    let events = runs::events::<DB>(&mut desk.conn, run).await.unwrap();
+    let told: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.backfiller.as_ref())).collect();
+    assert_eq!(told, [("paused", Some(&ada)), ("resumed", None)], "what was refused is no event");
+}
+
+pub(super) async fn throughput_is_that_of_the_last_minute<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, true).await;
+    assert_eq!(desk.run(run).await.throughput, None);
+    let claim = desk.claim("w").await.unwrap();
+    assert!(desk.complete(&claim).await);
+    assert!(desk.run(run).await.throughput.unwrap() > 0.0);
+    let old = "UPDATE data_drip_backfill_run_batches SET started_at = 1, finished_at = 2 WHERE status = 'completed'";
+    DB::execute(&mut desk.conn, Statement::of(old)).await.unwrap();
+    assert_eq!(desk.run(run).await.throughput, None);
+}
+
+macro_rules! conformance {
+    ($($behaviour:ident),* $(,)?) => {
+        #[cfg(feature = "sqlite")]
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $behaviour() {
+                    let (_file, conn) = crate::store::sqlite::testing::File::with("").await;
+                    let mut conn = conn;
+                    crate::store::migrate::sqlite::apply(&mut conn).await.unwrap();
+                    super::$behaviour::<sqlx::Sqlite>(super::Desk { conn }).await;
+                }
+            )*
+        }
+    };
+}
+
+conformance! {
+    a_run_is_stored_as_it_was_asked_for, an_identical_active_run_is_refused_and_named, a_run_waits_for_its_start_time,
+    requests_follow_the_table_of_transitions, batches_are_claimed_in_order_and_once,
+    only_runs_that_a_worker_may_take_are_claimed, a_run_that_does_not_run_gives_no_batches, runs_take_turns,
+    concurrency_bounds_batches_in_flight_of_one_run, a_batch_that_failed_waits_for_its_retry_time,
+    each_attempt_has_a_new_epoch_and_an_old_one_changes_nothing,
+    a_stopped_run_keeps_what_is_in_flight_and_stops_the_rest, stopped_now_nothing_in_flight_can_commit,
+    a_run_settles_when_nothing_is_open, a_paused_run_does_not_settle,
+    one_failed_batch_fails_the_run_and_can_be_retried, a_resume_or_retry_that_collides_names_the_newer_run,
+    a_run_is_deleted_when_settled_and_not_in_flight, a_dead_worker_loses_what_it_held,
+    who_beats_meanwhile_is_not_taken_over, a_holder_whose_row_is_gone_is_taken_over,
+    only_losses_while_alone_count_towards_giving_up, a_batch_lost_in_a_stopped_run_is_stopped,
+    workers_are_forgotten_a_day_after_their_death, one_planner_at_a_time, a_plan_advances_from_where_it_is_only,
+    an_estimate_shows_as_one_until_planning_ends, a_run_that_cannot_be_planned_fails_with_its_reason,
+    lists_are_filtered_and_come_in_pages, events_tell_who_did_what, throughput_is_that_of_the_last_minute,
+}
