@@ -47,13 +47,18 @@ pub(crate) async fn statements(file: &Path, rows: u64) -> Result<Told> {
     let [batches, commits] = numbers(lines.next().unwrap_or_default())?;
     let [whole] = numbers(lines.next().unwrap_or_default())?;
     let statements = lines.map(|line| {
-        let parts: Vec<_> = line.splitn(4, '\t').collect();
-        let [in_batch, count, longest, sql] = parts[..] else { bail!("unexpected answer: {line}") };
+        let parts: Vec<_> = line.splitn(5, '\t').collect();
+        let [in_batch, count, total, longest, sql] = parts[..] else { bail!("unexpected answer: {line}") };
         let statement = Statement { in_batch: in_batch.parse()?, sql: sql.to_owned() };
-        Ok((statement, Figures { count: count.parse()?, longest: Duration::from_secs_f64(longest.parse()?) }))
+        let [total, longest] = [seconds(total)?, seconds(longest)?];
+        Ok((statement, Figures { count: count.parse()?, total, longest }))
     });
     let statements = statements.collect::<Result<_>>()?;
     Ok(Told { batches, commits, whole: Duration::from_secs_f64(whole), statements })
+}
+
+fn seconds(text: &str) -> Result<Duration> {
+    Ok(Duration::from_secs_f64(text.parse()?))
 }
 
 fn numbers<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>, const N: usize>(
@@ -88,6 +93,30 @@ pub(crate) async fn run(arguments: &[String]) -> Result<()> {
 }
 
 async fn tell_first(file: &Path, rows: u64) -> Result<()> {
+    let size: u64 = std::env::var("BENCH_SIZE").ok().and_then(|s| s.parse().ok()).unwrap_or(BATCH_SIZE);
+    if std::env::var("BENCH_HAND").is_ok() {
+        let pool = open(file).await?;
+        let begun = std::time::Instant::now();
+        let done = if std::env::var("BENCH_EL").is_ok() {
+            crate::handwritten::add_email(&mut *pool.acquire().await?, size as i64).await?
+        } else {
+            crate::handwritten::add_role(&mut *pool.acquire().await?, size as i64).await?
+        };
+        println!("hand {done} {:?}", begun.elapsed());
+        return Ok(());
+    }
+    if std::env::var("BENCH_EL").is_ok() {
+        let drip = DataDrip::builder(open(file).await?).build().await?;
+        let o = engine::run(&drip, crate::backfills::AddEmail, size, rows).await?;
+        println!("ours {:?}", o.elapsed);
+        return Ok(());
+    }
+    if std::env::var("BENCH_OURS").is_ok() {
+        let drip = DataDrip::builder(open(file).await?).build().await?;
+        let o = engine::run(&drip, AddRole, size, rows).await?;
+        println!("ours {:?}", o.elapsed);
+        return Ok(());
+    }
     let hook = engine::First::default();
     let drip = DataDrip::builder(open(file).await?).handler(hook.clone()).build().await?;
     let outcome = engine::run(&drip, AddRole, BATCH_SIZE, rows).await?;
@@ -104,11 +133,11 @@ async fn tell_statements(file: &Path, rows: u64) -> Result<()> {
     let drip = DataDrip::builder(pool.clone()).build().await?;
     let before = commits(file)?;
     let statements = Statements::collect();
-    let outcome = engine::run(&drip, AddRole, BATCH_SIZE, rows).await?;
+    let outcome = engine::run(&drip, AddRole, std::env::var("BENCH_SIZE").ok().and_then(|s| s.parse().ok()).unwrap_or(BATCH_SIZE), rows).await?;
     println!("{} {}", outcome.batches, commits(file)? - before);
     println!("{}", outcome.elapsed.as_secs_f64());
-    for (statement, figures) in statements.all() {
-        println!("{}\t{}\t{}\t{}", statement.in_batch, figures.count, figures.longest.as_secs_f64(), statement.sql);
+    for (Statement { in_batch, sql }, Figures { count, total, longest }) in statements.all() {
+        println!("{in_batch}\t{count}\t{}\t{}\t{sql}", total.as_secs_f64(), longest.as_secs_f64());
     }
     pool.close().await;
     Ok(())

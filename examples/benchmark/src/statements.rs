@@ -27,15 +27,16 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    /// Asked for by user code, or by a helper that it called: what works on the user's table within a batch.
+    /// What the user's code asks for: the `update_all` of [`AddRole`](crate::backfills::AddRole).
     pub(crate) fn is_users(&self) -> bool {
-        self.in_batch && !self.sql.contains("data_drip_")
+        self.sql.starts_with("UPDATE \"employees\"")
     }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) count: u64,
+    pub(crate) total: Duration,
     pub(crate) longest: Duration,
 }
 
@@ -45,11 +46,6 @@ impl Statements {
         let statements = Self::default();
         tracing_subscriber::registry().with(statements.clone()).init();
         statements
-    }
-
-    /// Forgets what came before.
-    pub(crate) fn clear(&self) {
-        self.locked().clear();
     }
 
     pub(crate) fn all(&self) -> Vec<(Statement, Figures)> {
@@ -72,6 +68,7 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Statements {
         let mut statements = self.locked();
         let figures = statements.entry(Statement { in_batch, sql: told.sql() }).or_default();
         figures.count += 1;
+        figures.total += told.elapsed;
         figures.longest = figures.longest.max(told.elapsed);
     }
 }
@@ -88,7 +85,8 @@ impl Told {
     /// The text on one line. Of a short statement there is only the summary.
     fn sql(&self) -> String {
         let text = if self.statement.trim().is_empty() { &self.summary } else { &self.statement };
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("--"));
+        lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 pub(crate) fn millis(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1_000.0)
+    format!("{:.2} ms", duration.as_secs_f64() * 1_000.0)
 }
 
 /// How many times in one second.
