@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +29,11 @@ use crate::walk::{Pace, Walk};
 const FIRST: usize = 4;
 /// Batches planned ahead at most.
 const MOST_AHEAD: usize = 512;
+/// Where the slots are through with half of what was planned in less than this, more is planned at a time: each
+/// transaction of the planner makes the slots wait, and on SQLite costs them their page caches.
+const BREATH: Duration = Duration::from_secs(1);
 /// How long a count of the whole scope may take before it becomes an estimate.
-const COUNT: Duration = Duration::from_secs(2);
+const COUNT: Duration = Duration::from_secs(1);
 
 /// Plans every run that nobody else plans, until the engine drains.
 pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
@@ -183,6 +186,7 @@ macro_rules! write {
             DB,
             $planner.engine.core.config.lease,
             async {
+                let _turn = $planner.engine.turn().await;
                 let $conn = &mut *$planner.engine.pool.acquire().await?;
                 $work.await
             }
@@ -289,7 +293,7 @@ impl<DB: Backend> Planner<'_, DB> {
             // A statement that was dropped half-way would run on.
             session.interrupt();
         }
-        let intact = DB::unguard(&mut tx, session).await?;
+        let intact = DB::unguard(&mut tx, session, false).await?;
         if intact && matches!(outcome, Some(Ok(()))) {
             tx.commit().await?;
             return Ok(Ok(true));
@@ -357,9 +361,9 @@ impl<DB: Backend> Planner<'_, DB> {
         let (mut batches, mut elements) = (plan.batches, plan.elements);
         let mut ahead = FIRST;
         loop {
+            let asked = Instant::now();
             let pending = self.wait_for_room(ahead).await?;
-            if pending == 0 {
-                // The slots are faster than the planner: plan more at a time.
+            if batches > 0 && asked.elapsed() < BREATH {
                 ahead = (ahead * 2).min(MOST_AHEAD);
             }
             let (size, want) = portion(run, elements, ahead.saturating_sub(pending).max(1));
@@ -434,7 +438,7 @@ impl<DB: Backend> Planner<'_, DB> {
                 return Ok(pending);
             }
             // Claims of this process are counted here; what other processes claim shows at the next look.
-            let enough = claimed + (pending - ahead / 2) as u64;
+            let enough = claimed + (pending + 1 - ahead / 2) as u64;
             tokio::select! {
                 () = self.engine.draining.cancelled() => return Err(Halt::Over),
                 () = asked => {}

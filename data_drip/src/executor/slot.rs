@@ -102,6 +102,7 @@ impl<DB: Backend> Slot<DB> {
         if !batches::peek::<DB>(link, &engine.wanted, &skip).await? {
             return Ok(None);
         }
+        let _turn = engine.turn().await;
         batches::claim::<DB>(link, &engine.wanted, &skip, last).await
     }
 

@@ -92,7 +92,7 @@ fn fenced(sql: &'static str, fence: &Fence<'_>) -> Statement {
 
 /// The status of the claim's run, read first thing in the batch's transaction; `None` when the claim is lost.
 pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection, claim: &Claim) -> sqlx::Result<Option<RunStatus>> {
-    let row = one::<DB>(conn, fenced(DB::SQL.check_claim, &claim.fence())).await?;
+    let row = DB::first(conn, fenced(DB::SQL.check_claim, &claim.fence())).await?;
     row.map(|row| Columns::<DB>::of(&row).parsed()).transpose()
 }
 

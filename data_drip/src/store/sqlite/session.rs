@@ -95,10 +95,13 @@ impl SqliteSession {
         self.0.guarded.store(true, Ordering::Release);
     }
 
-    pub(super) async fn unguard(&self, conn: &mut SqliteConnection) -> sqlx::Result<bool> {
-        // A future that user code dropped half-way can have left a `COMMIT`, and a forgotten nested transaction a
-        // rollback, in the connection's queue: the answer to the ping comes after them, while the guard still stands.
-        conn.ping().await?;
+    pub(super) async fn unguard(&self, conn: &mut SqliteConnection, answered: bool) -> sqlx::Result<bool> {
+        if !answered {
+            // A future that user code dropped half-way can have left a `COMMIT`, and a forgotten nested transaction a
+            // rollback, in the connection's queue: the answer to the ping comes after them, while the guard still
+            // stands.
+            conn.ping().await?;
+        }
         let depth = SqliteTransactionManager::get_transaction_depth(conn);
         let intact = depth == 1 && !self.0.broken.load(Ordering::Acquire);
         if !intact {
