@@ -10,6 +10,7 @@ use sqlx::{Database, Pool, Transaction};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
+use crate::run::RunId;
 use crate::scope::{Scope, TableName, Value};
 use crate::store::migrate::Migrate;
 
@@ -179,6 +180,13 @@ pub trait Backend: Database + Sealed {
     /// About how many rows the table has, from its statistics; `None` when nothing says so.
     #[doc(hidden)]
     fn rows_about<'c>(conn: &'c mut Self::Connection, spec: &'c KeySpec) -> BoxFuture<'c, Result<Option<u64>, Error>>;
+    /// Tells other processes beside the database, until the guard is dropped, that a run is being stopped now: where a
+    /// batch in flight holds the lock that the stop needs.
+    #[doc(hidden)]
+    fn call_to_stop(pool: &Pool<Self>, run: RunId) -> Option<Box<dyn Send + Sync>>;
+    /// Whether another process is stopping the run now and waits for its batches.
+    #[doc(hidden)]
+    fn is_called_to_stop(pool: &Pool<Self>, run: RunId) -> bool;
     /// Whether the database lives only as long as its connection.
     #[doc(hidden)]
     fn is_in_memory(pool: &Pool<Self>) -> BoxFuture<'_, sqlx::Result<bool>>;

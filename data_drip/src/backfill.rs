@@ -18,7 +18,7 @@ use crate::run::{Run, RunBatch};
 use crate::scope::Scope;
 
 pub use arguments::{
-    BatchArgument, ConnectionArgument, ContextArgument, IntoChoices, IntoOutcome, IsScope, RunArgument,
+    BatchArgument, ConnectionArgument, ContextArgument, IntoChoices, IntoOutcome, IsScope, RowArgument, RunArgument,
     RunBatchArgument,
 };
 
@@ -147,7 +147,14 @@ impl fmt::Debug for Context {
 /// One of the application's own values: a client, a configuration. Cheap to clone.
 ///
 /// Given by `builder.state(value)`, asked for by a `State<S>` argument.
-pub struct State<S: ?Sized>(pub Arc<S>);
+pub struct State<S: ?Sized>(Arc<S>);
+
+impl<S> State<S> {
+    /// Wraps a value, to call a backfill's function by hand.
+    pub fn new(value: S) -> Self {
+        Self(Arc::new(value))
+    }
+}
 
 impl<S: ?Sized> Clone for State<S> {
     fn clone(&self) -> Self {

@@ -61,6 +61,8 @@ pub struct Element<R> {
 )]
 pub trait FromBatchRow<DB: Backend>: for<'r> sqlx::FromRow<'r, DB::Row> + Send + Sync + Unpin + 'static {}
 
+// Else rustc looks through this impl and reports the `FromRow` instead.
+#[diagnostic::do_not_recommend]
 impl<DB: Backend, R> FromBatchRow<DB> for R where R: for<'r> sqlx::FromRow<'r, DB::Row> + Send + Sync + Unpin + 'static {}
 
 impl<'t, DB: Backend> Batch<'t, DB> {
@@ -103,6 +105,7 @@ impl<'t, DB: Backend> Batch<'t, DB> {
     ///
     /// # Errors
     /// As [`keys`](Batch::keys).
+    #[expect(clippy::len_without_is_empty, reason = "a batch is planned around rows, and asking costs a read")]
     pub async fn len(&mut self) -> Result<u64, Error> {
         self.pin().await.map(|keys| keys.len() as u64)
     }

@@ -151,6 +151,7 @@ impl<DB: Backend> Builder<DB> {
             self.config.apply(Environment::read(|name| std::env::var(name).ok())?);
         }
         check_config::<DB>(&self.config)?;
+        check_pool::<DB>(&self.pool, self.config.share_pool).await?;
         let linked = if self.only_given { Vec::new() } else { linked() };
         let registry = Registry::new(linked.into_iter().chain(self.given))?;
         if registry.is_empty() {
@@ -160,7 +161,6 @@ impl<DB: Backend> Builder<DB> {
             tracing::warn!("{}", crate::registry::NOTHING_LINKED);
         }
         let definitions = definitions(&registry, &self.states)?;
-        check_pool::<DB>(&self.pool, self.config.share_pool).await?;
         DB::migrate(&self.pool, self.config.migrate).await?;
 
         let (runs, batches) = listeners(&registry, self.handler.is_some());

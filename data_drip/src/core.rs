@@ -18,7 +18,8 @@ use crate::hooks::{Hooks, Lookup};
 use crate::options::{Raw, Values};
 use crate::registry::{Definition, Instance, Registry};
 use crate::run::{BatchId, Run, RunBatch, RunId};
-use crate::store::{batches, runs};
+use crate::store::batches::{self, Claim};
+use crate::store::runs;
 
 /// How long a request of a person waits for a database that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +58,8 @@ pub(crate) struct Signals {
 /// A batch in this process's hands, from its claim to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
+    /// One process may have several.
+    pub(crate) worker: String,
     pub(crate) run: RunId,
     pub(crate) epoch: i64,
     /// Cancelled when the batch has to be rolled back.
@@ -70,10 +73,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Signals {
     /// Enters a claim; the token is cancelled when the batch has to be rolled back.
-    pub(crate) fn depart(&self, batch: BatchId, run: RunId, epoch: i64) -> CancellationToken {
+    pub(crate) fn depart(&self, claim: &Claim) -> CancellationToken {
         self.claims.send_modify(|claims| *claims += 1);
+        let (batch, run, epoch) = (claim.batch.id, claim.batch.run_id, claim.epoch);
         let cancel = CancellationToken::new();
-        locked(&self.flights).insert(batch, Flight { run, epoch, cancel: cancel.clone() });
+        locked(&self.flights)
+            .insert(batch, Flight { worker: claim.worker.clone(), run, epoch, cancel: cancel.clone() });
         if locked(&self.halted).contains(&run) {
             cancel.cancel();
         }
@@ -99,25 +104,22 @@ impl Signals {
         let _ = self.claims.subscribe().wait_for(|&now| now >= claims).await;
     }
 
-    pub(crate) fn flights(&self) -> Vec<(BatchId, Flight)> {
-        locked(&self.flights).iter().map(|(id, flight)| (*id, flight.clone())).collect()
+    /// What a worker of this process has in its hands.
+    pub(crate) fn flights_of(&self, worker: &str) -> Vec<(BatchId, Flight)> {
+        let flights = locked(&self.flights);
+        flights.iter().filter(|(_, flight)| flight.worker == worker).map(|(id, flight)| (*id, flight.clone())).collect()
     }
 
     /// Rolls back what is in flight of a run, and lets nothing of it begin until the guard is dropped.
     pub(crate) fn halt(&self, run: RunId) -> Halt<'_> {
         locked(&self.halted).insert(run);
-        for (_, flight) in self.flights() {
-            if flight.run == run {
-                flight.cancel.cancel();
-            }
-        }
+        locked(&self.flights).values().filter(|flight| flight.run == run).for_each(|flight| flight.cancel.cancel());
         Halt { signals: self, run }
     }
 
-    pub(crate) fn cancel_all(&self) {
-        for (_, flight) in self.flights() {
-            flight.cancel.cancel();
-        }
+    /// Rolls back what a worker has in flight.
+    pub(crate) fn cancel_all_of(&self, worker: &str) {
+        self.flights_of(worker).iter().for_each(|(_, flight)| flight.cancel.cancel());
     }
 }
 

@@ -13,6 +13,8 @@ pub mod batch;
 mod builder;
 mod config;
 mod core;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 pub mod error;
 mod executor;
 mod hooks;

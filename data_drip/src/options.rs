@@ -135,6 +135,12 @@ impl Settings {
     };
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// One form field.
 ///
 /// ```

@@ -13,7 +13,7 @@ pub use serde_json::Value;
 
 pub use crate::backfill::{
     Backfill, BatchArgument, BoxFuture, ConnectionArgument, ConnectionOf, Context, ContextArgument, Hook, IntoChoices,
-    IntoOutcome, IsScope, Mode, RunArgument, RunBatchArgument, StateType,
+    IntoOutcome, IsScope, Mode, RowArgument, RunArgument, RunBatchArgument, StateType,
 };
 pub use crate::batch::Batch;
 pub use crate::error::{Failure, Result as Outcome};
@@ -21,6 +21,9 @@ pub use crate::options::{Choice, Field, Input, Kind, OptionEnum, OptionValue, Op
 pub use crate::registry::{DATA_DRIP_BACKFILLS_V0_1 as BACKFILLS, Entry, assert_backfills};
 pub use crate::run::{Run, RunBatch};
 pub use crate::scope::Scope;
+
+/// What plain sqlx takes.
+pub type Connection<DB> = <DB as sqlx::Database>::Connection;
 
 /// The database of a backfill whose `scope` says none, so that one mistake is one error.
 #[cfg(feature = "sqlite")]
@@ -67,7 +70,18 @@ pub fn values<const N: usize>(pairs: [(&str, Value); N]) -> Values {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The value of an option, whichever type of text its default is written as.
-pub fn text(value: impl Into<String>) -> String {
-    value.into()
+/// What the default of a text option may be written as.
+#[diagnostic::on_unimplemented(
+    message = "the default of a `String` option must be text, and `{Self}` is none",
+    label = "not text"
+)]
+pub trait Text {
+    fn into_text(self) -> String;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<String>> Text for T {
+    fn into_text(self) -> String {
+        self.into()
+    }
 }

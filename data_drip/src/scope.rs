@@ -205,49 +205,9 @@ impl<DB: Backend> Scope<DB> {
 }
 
 pub(crate) fn unknown_column(table: &TableName, column: &str, known: &[String]) -> Error {
-    let hint = match closest(column, known) {
+    let hint = match crate::suggest::did_you_mean(column, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("it has {}", known.join(", ")),
     };
     Error::new(ErrorKind::Configuration, format!("the table `{table}` has no column `{column}`: {hint}"))
-}
-
-/// The name that is most like `wanted`, if any is much like it.
-pub(crate) fn closest<'n>(wanted: &str, known: &'n [String]) -> Option<&'n str> {
-    let wanted = wanted.to_lowercase();
-    known
-        .iter()
-        .map(|name| (distance(&wanted, &name.to_lowercase()), name.as_str()))
-        .filter(|(distance, _)| *distance <= 1 + wanted.chars().count() / 4)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein's: how many letters to insert, remove or exchange.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, right) in b.iter().enumerate() {
-            let exchange = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = exchange.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_near_miss_is_named_and_a_stranger_is_not() {
-        let known = ["department".to_owned(), "id".to_owned(), "role".to_owned()];
-        assert_eq!(closest("departmnet", &known), Some("department"));
-        assert_eq!(closest("rol", &known), Some("role"));
-        assert_eq!(closest("salary", &known), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
-    }
 }

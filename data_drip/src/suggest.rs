@@ -1,8 +1,9 @@
 //! "Did you mean …?"
 
-/// The name that `wrong` was probably meant to be: at most a third of its letters away.
+/// The name that `wrong` was probably meant to be: a third of its letters away at most, two where it is short.
 pub(crate) fn did_you_mean<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    let allowed = (wrong.chars().count() / 3).max(1);
+    let letters = wrong.chars().count();
+    let allowed = (letters / 3).max(if letters > 3 { 2 } else { 1 });
     known
         .iter()
         .map(|name| (distance(wrong, name), *name))
@@ -36,6 +37,7 @@ mod tests {
         let known = ["department", "age", "active_only"];
         assert_eq!(did_you_mean("departement", &known), Some("department"));
         assert_eq!(did_you_mean("agee", &known), Some("age"));
+        assert_eq!(did_you_mean("gae", &known), None);
         assert_eq!(did_you_mean("salary", &known), None);
     }
 

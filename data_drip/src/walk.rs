@@ -5,24 +5,28 @@
 //! or not, and then filtered reads within it. A batch never spans more than one stride, so that no statement of
 //! the batch scans further than a stride either.
 
+mod read;
+
 use std::time::{Duration, Instant};
 
-use sea_query::{Alias, Expr, Func, Order, Query, SelectStatement};
+use sea_query::Order;
 
-use crate::backend::{Backend, KeySpec, Session, Statement};
-use crate::error::{Error, ErrorKind};
-use crate::key::{Key, KeyPart, KeyRange};
+use self::read::{Of, Page, Reader, unsigned};
+pub(crate) use self::read::{in_range, key_at, null_key};
+use crate::backend::{Backend, KeySpec};
+use crate::error::Error;
+use crate::key::{Key, KeyRange};
 use crate::run::Total;
 use crate::scope::Scope;
 
 /// How long one step may take, and with it any statement of the walk.
 const BUDGET: Duration = Duration::from_millis(100);
-/// Strides that take less grow.
+/// Strides that take less grow; those that take twice as long shrink.
 const QUICK: Duration = Duration::from_millis(25);
 const FIRST_STRIDE: u64 = 10_000;
 const LEAST_STRIDE: u64 = 100;
-/// The count of a page, beside the key's own columns.
-const COUNT: &str = "data_drip_count";
+/// Rows looked at from each end for an estimate.
+const SAMPLE: u64 = 10_000;
 
 /// A scope's table, read in the order of its key.
 pub(crate) struct Walk<'s, DB: Backend> {
@@ -35,16 +39,20 @@ pub(crate) struct Walk<'s, DB: Backend> {
 pub(crate) struct Pace {
     striding: bool,
     stride: u64,
-    budget: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { striding: false, stride: FIRST_STRIDE, budget: BUDGET }
+        Self { striding: false, stride: FIRST_STRIDE }
     }
 }
 
 impl Pace {
+    #[cfg(test)]
+    pub(crate) fn striding(stride: u64) -> Self {
+        Self { striding: true, stride }
+    }
+
     fn took(&mut self, time: Duration) {
         if time < QUICK {
             self.stride = self.stride.saturating_mul(2);
@@ -69,10 +77,10 @@ pub(crate) struct Step {
     pub(crate) done: bool,
 }
 
-/// The last key of some rows, and how many they are.
-struct Page {
-    last: Key,
-    rows: u64,
+impl Step {
+    fn from(cursor: Option<&Key>) -> Self {
+        Self { batches: Vec::new(), cursor: cursor.cloned(), done: false }
+    }
 }
 
 impl<'s, DB: Backend> Walk<'s, DB> {
@@ -82,13 +90,10 @@ impl<'s, DB: Backend> Walk<'s, DB> {
 
     /// The greatest key of the table, unfiltered; `None` for an empty table.
     pub(crate) async fn upper(&self, conn: &mut DB::Connection) -> Result<Option<Key>, Error> {
-        let mut select = self.rendered();
-        select.from(self.scope.table.to_ref()).limit(1);
-        self.order(&mut select, Order::Desc);
-        let rows = DB::fetch(conn, DB::build(&select)).await?;
+        let rows = DB::fetch(conn, read::greatest(self.scope, self.spec)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let upper = key::<DB>(self.spec, row)?;
-        self.refuse_null_beside(conn, &upper).await?;
+        let upper = key_at::<DB>(self.spec, row, 0)?;
+        read::refuse_null_beside(self.scope, self.spec, conn, &upper).await?;
         Ok(Some(upper))
     }
 
@@ -99,17 +104,16 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         session: &DB::Session,
         budget: Duration,
     ) -> Result<Option<bool>, Error> {
-        let mut select = Query::select();
-        select.expr(Expr::cust("1")).from(self.scope.table.to_ref()).limit(1);
-        select.and_where_option(self.scope.condition(self.spec)?);
-        let rows = within::<DB>(conn, session, Instant::now() + budget, DB::build(&select)).await?;
+        let statement = read::any(self.scope, self.spec)?;
+        let rows = self.reader(conn, session).within(Instant::now() + budget, statement).await?;
         Ok(rows.map(|rows| !rows.is_empty()))
     }
 
     /// The next batches of at most `size` rows each, at most `want` of them, in the keys after `after` up to `upto`.
     ///
-    /// Returns early, with what it has, when its budget is used up; the ranges follow each other without a gap, except
-    /// for strides in which nothing matches.
+    /// Returns early, with what it has, when its budget is used up, but always gets on. The ranges follow each other
+    /// without a gap, except for strides in which nothing matches.
+    #[expect(clippy::too_many_arguments, reason = "where to read, from where to where, and how much")]
     pub(crate) async fn step(
         &self,
         conn: &mut DB::Connection,
@@ -120,89 +124,23 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         size: u64,
         want: usize,
     ) -> Result<Step, Error> {
-        let mut step = Step { batches: Vec::new(), cursor: after.cloned(), done: false };
-        let end = Instant::now() + pace.budget;
-        while !step.done && step.batches.len() < want && (Instant::now() < end || step.is_at(after)) {
+        let end = Instant::now() + BUDGET;
+        let mut going = Going { reader: self.reader(conn, session), step: Step::from(after), size, want };
+        while !going.step.done
+            && going.step.batches.len() < want
+            && (Instant::now() < end || going.step.cursor.as_ref() == after)
+        {
             if pace.striding {
-                self.stride(conn, session, pace, &mut step, upto, size).await?;
-            } else if !self.next(conn, session, &mut step, upto, size, Some(end)).await? {
-                if step.batches.is_empty() {
-                    pace.striding = true;
-                } else {
-                    // What is left of the budget was not enough for one more; the next step has a whole one.
+                going.stride(pace, upto).await?;
+            } else if !going.filtered(upto, Some(end)).await? {
+                if !going.step.batches.is_empty() {
+                    // What was left of the budget was not enough for one more; the next step has a whole one.
                     break;
                 }
+                pace.striding = true;
             }
         }
-        Ok(step)
-    }
-
-    /// One filtered read up to `upto`; `false` when the deadline struck.
-    async fn next(
-        &self,
-        conn: &mut DB::Connection,
-        session: &DB::Session,
-        step: &mut Step,
-        upto: &Key,
-        size: u64,
-        deadline: Option<Instant>,
-    ) -> Result<bool, Error> {
-        let page = self.page(step.cursor.as_ref(), upto, size, true)?;
-        let Some(page) = self.read(conn, session, deadline, page).await? else { return Ok(false) };
-        let full = page.as_ref().is_some_and(|page| page.rows >= size);
-        step.done = !full;
-        // The last one goes to the end: rows that come to match before it is processed are processed with it.
-        let rows = page.as_ref().map_or(0, |page| page.rows);
-        let last = page.filter(|_| full).map_or_else(|| upto.clone(), |page| page.last);
-        self.refuse_null_beside(conn, &last).await?;
-        let after = step.cursor.replace(last.clone());
-        if rows > 0 {
-            step.batches.push((KeyRange { after, upto: last }, rows));
-        }
-        Ok(true)
-    }
-
-    /// One stride: its last key, and the batches in it.
-    async fn stride(
-        &self,
-        conn: &mut DB::Connection,
-        session: &DB::Session,
-        pace: &mut Pace,
-        step: &mut Step,
-        upto: &Key,
-        size: u64,
-    ) -> Result<(), Error> {
-        let begun = Instant::now();
-        // Without a deadline at last: the walk has to get on, however slow the machine is.
-        let deadline = (pace.stride > LEAST_STRIDE).then(|| begun + pace.budget);
-        let page = self.page(step.cursor.as_ref(), upto, pace.stride, false)?;
-        let Some(page) = self.read(conn, session, deadline, page).await? else {
-            pace.shrink();
-            return Ok(());
-        };
-        let Some(page) = page else {
-            step.cursor = Some(upto.clone());
-            step.done = true;
-            return Ok(());
-        };
-        let is_last = page.rows < pace.stride;
-        let end = if is_last { upto.clone() } else { page.last };
-        self.refuse_null_beside(conn, &end).await?;
-        let mut inner = Step { batches: Vec::new(), cursor: step.cursor.clone(), done: false };
-        while !inner.done {
-            if !self.next(conn, session, &mut inner, &end, size, deadline).await? {
-                // Whole strides only: what was found in this one is found again in a shorter one.
-                pace.shrink();
-                return Ok(());
-            }
-        }
-        // Where a whole batch fits into a stride, a filtered read finds it in time.
-        pace.striding = !inner.batches.iter().any(|(_, rows)| *rows >= size);
-        pace.took(begun.elapsed());
-        step.batches.append(&mut inner.batches);
-        step.cursor = Some(end);
-        step.done = is_last;
-        Ok(())
+        Ok(going.step)
     }
 
     /// How many rows match up to `upto`: exact when it is counted within `budget`, else an estimate from both ends.
@@ -213,22 +151,18 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         upto: &Key,
         budget: Duration,
     ) -> Result<Total, Error> {
-        let begun = Instant::now();
-        let mut select = self.matching(None, upto, true)?;
-        select.expr(Func::count(Expr::cust("*")));
-        let statement = DB::build(&select);
-        if let Some(rows) = within::<DB>(conn, session, begun + budget.mul_f64(0.75), statement).await? {
+        let mut reader = self.reader(conn, session);
+        let statement = read::count(self.scope, self.spec, upto)?;
+        if let Some(rows) = reader.within(Instant::now() + budget.mul_f64(0.75), statement).await? {
             let count = rows.first().map_or(Ok(None), |row| DB::int(row, 0))?;
             return Ok(Total { count: unsigned(count), exact: true });
         }
         let (mut seen, mut matched) = (0, 0);
         for order in [Order::Asc, Order::Desc] {
-            let sample = self.sample(upto, order)?;
+            let statement = read::sample(self.scope, self.spec, upto, &order, SAMPLE)?;
             // A moment of its own for each, even when counting took longer than it was given.
-            let end = Instant::now() + budget.mul_f64(0.125);
-            if let Some(rows) = within::<DB>(conn, session, end, sample).await?
-                && let Some(row) = rows.first()
-            {
+            let rows = reader.within(Instant::now() + budget.mul_f64(0.125), statement).await?;
+            if let Some(row) = rows.as_ref().and_then(|rows| rows.first()) {
                 seen += unsigned(DB::int(row, 0)?);
                 matched += unsigned(DB::int(row, 1)?);
             }
@@ -238,174 +172,85 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         Ok(Total { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
     }
 
-    /// Rows, and matching rows, among the first or the last of the table.
-    fn sample(&self, upto: &Key, order: Order) -> Result<Statement, Error> {
-        let mut page = self.matching(None, upto, false)?;
-        let condition = self.scope.condition(self.spec)?.unwrap_or_else(|| Expr::cust("1 = 1"));
-        page.expr_as(Expr::case(condition, 1).finally(0), Alias::new(COUNT)).limit(FIRST_STRIDE);
-        self.order(&mut page, order);
-        let mut select = Query::select();
-        select
-            .expr(Func::count(Expr::cust("*")))
-            .expr(Func::sum(Expr::col(Alias::new(COUNT))))
-            .from_subquery(page, Alias::new("page"));
-        Ok(DB::build(&select))
+    fn reader<'r>(&'r self, conn: &'r mut DB::Connection, session: &'r DB::Session) -> Reader<'r, DB> {
+        Reader { scope: self.scope, spec: self.spec, conn, session }
     }
 
-    /// The last of the next `limit` rows, matching ones or all.
-    fn page(&self, after: Option<&Key>, upto: &Key, limit: u64, filtered: bool) -> Result<Statement, Error> {
-        let mut page = self.matching(after, upto, filtered)?;
-        page.columns(self.spec.columns.iter().map(Alias::new)).limit(limit);
-        self.order(&mut page, Order::Asc);
-        let (last, count, alias) = (Alias::new("last"), Alias::new(COUNT), Alias::new("page"));
-        let mut inner = Query::select();
-        if let [column] = self.spec.columns.as_slice() {
-            // Half the time of the other form (measured on SQLite: 0.2 µs a row).
-            inner
-                .expr_as(Func::max(Expr::col(Alias::new(column))), Alias::new(column))
-                .expr_as(Func::count(Expr::cust("*")), count.clone())
-                .from_subquery(page, alias);
-        } else {
-            let mut counted = Query::select();
-            counted.expr(Func::count(Expr::cust("*"))).from_subquery(page.clone(), alias.clone());
-            inner
-                .columns(self.spec.columns.iter().map(Alias::new))
-                .expr_as(Expr::from(counted), count.clone())
-                .from_subquery(page, alias)
-                .limit(1);
-            self.order(&mut inner, Order::Desc);
-        }
-        let mut select = self.rendered();
-        select.column(count).from_subquery(inner, last);
-        Ok(DB::build(&select))
-    }
-
-    async fn read(
+    /// What is read, for a look at its plan.
+    #[cfg(test)]
+    pub(crate) fn statements(
         &self,
-        conn: &mut DB::Connection,
-        session: &DB::Session,
-        deadline: Option<Instant>,
-        page: Statement,
-    ) -> Result<Option<Option<Page>>, Error> {
-        let rows = match deadline {
-            Some(deadline) => within::<DB>(conn, session, deadline, page).await?,
-            None => Some(DB::fetch(conn, page).await?),
+        after: Option<&Key>,
+        upto: &Key,
+        limit: u64,
+    ) -> [(&'static str, crate::backend::Statement); 2] {
+        [("filtered read", Of::Matching), ("stride", Of::All)]
+            .map(|(name, of)| (name, read::page(self.scope, self.spec, of, after, upto, limit).unwrap()))
+    }
+}
+
+/// A step being made.
+struct Going<'r, DB: Backend> {
+    reader: Reader<'r, DB>,
+    step: Step,
+    size: u64,
+    want: usize,
+}
+
+impl<DB: Backend> Going<'_, DB> {
+    /// One filtered read up to `upto`; `false` when the deadline struck.
+    async fn filtered(&mut self, upto: &Key, deadline: Option<Instant>) -> Result<bool, Error> {
+        let page = self.reader.page(Of::Matching, self.step.cursor.as_ref(), upto, self.size, deadline).await?;
+        let (last, rows) = match page {
+            Page::Struck => return Ok(false),
+            Page::Rows { last, rows } if rows >= self.size => (last, rows),
+            // The last one goes to the end: rows that come to match before it is processed are processed with it.
+            Page::Rows { rows, .. } => (upto.clone(), rows),
+            Page::Empty => (upto.clone(), 0),
         };
-        let Some(rows) = rows else { return Ok(None) };
-        let Some(row) = rows.first() else { return Ok(Some(None)) };
-        let rows = unsigned(DB::int(row, self.spec.columns.len())?);
-        if rows == 0 {
-            return Ok(Some(None));
+        self.refuse_null_beside(&last).await?;
+        self.step.done = last == *upto;
+        let after = self.step.cursor.replace(last.clone());
+        if rows > 0 {
+            self.step.batches.push((KeyRange { after, upto: last }, rows));
         }
-        Ok(Some(Some(Page { last: key::<DB>(self.spec, row)?, rows })))
+        Ok(true)
     }
 
-    /// Where SQLite lets NULL into a key, `(a, b) > (x, y)` and `(a, b) <= (x, y)` both pass over a row `(x, NULL)`.
-    async fn refuse_null_beside(&self, conn: &mut DB::Connection, boundary: &Key) -> Result<(), Error> {
-        // In here only: the trait takes `max` and its like over for every type.
-        use sea_query::ExprTrait as _;
-
-        let columns = &self.spec.columns;
-        for (place, column) in columns.iter().enumerate() {
-            if !self.spec.nullable.contains(column) {
-                continue;
+    /// One stride: its last key, and the batches in it.
+    async fn stride(&mut self, pace: &mut Pace, upto: &Key) -> Result<(), Error> {
+        let begun = Instant::now();
+        // The least stride has no deadline: the walk has to get on, however slow the machine is.
+        let deadline = (pace.stride > LEAST_STRIDE).then(|| begun + BUDGET);
+        let end = match self.reader.page(Of::All, self.step.cursor.as_ref(), upto, pace.stride, deadline).await? {
+            Page::Rows { last, rows } if rows >= pace.stride => last,
+            Page::Rows { .. } | Page::Empty => upto.clone(),
+            Page::Struck => {
+                pace.shrink();
+                return Ok(());
             }
-            let mut select = Query::select();
-            select.expr(Expr::cust("1")).from(self.scope.table.to_ref()).limit(1);
-            for (column, part) in columns.iter().zip(&boundary.0).take(place) {
-                select.and_where(Expr::col(Alias::new(column)).eq(DB::key_value(part)?));
-            }
-            select.and_where(Expr::col(Alias::new(column)).is_null());
-            if !DB::fetch(conn, DB::build(&select)).await?.is_empty() {
-                return Err(null_key(&self.spec.table, column));
+        };
+        self.refuse_null_beside(&end).await?;
+        let (known, before) = (self.step.batches.len(), self.step.cursor.clone());
+        self.step.done = false;
+        while !self.step.done && self.step.batches.len() < self.want {
+            if !self.filtered(&end, deadline).await? {
+                // What was found in this stride is found again in a shorter one.
+                self.step.batches.truncate(known);
+                self.step.cursor = before;
+                pace.shrink();
+                return Ok(());
             }
         }
+        // Where a whole batch fits into a stride, a filtered read finds it in time.
+        pace.striding = !self.step.batches[known..].iter().any(|(_, rows)| *rows >= self.size);
+        pace.took(begun.elapsed());
+        self.step.done = self.step.done && end == *upto;
         Ok(())
     }
 
-    /// `SELECT … FROM table WHERE` in the range, and in the scope.
-    fn matching(&self, after: Option<&Key>, upto: &Key, filtered: bool) -> Result<SelectStatement, Error> {
-        let mut select = Query::select();
-        select.from(self.scope.table.to_ref());
-        in_range::<DB>(self.spec, after, upto)?.into_iter().for_each(|bound| {
-            select.and_where(bound);
-        });
-        if filtered {
-            select.and_where_option(self.scope.condition(self.spec)?);
-        }
-        Ok(select)
-    }
-
-    fn rendered(&self) -> SelectStatement {
-        let mut select = Query::select();
-        select.exprs(self.spec.columns.iter().map(|column| DB::key_text(column)));
-        select
-    }
-
-    fn order(&self, select: &mut SelectStatement, order: Order) {
-        for column in &self.spec.columns {
-            select.order_by(Alias::new(column), order.clone());
-        }
-    }
-}
-
-impl Step {
-    fn is_at(&self, start: Option<&Key>) -> bool {
-        self.cursor.as_ref() == start
-    }
-}
-
-/// The conditions that hold the keys of a range.
-pub(crate) fn in_range<DB: Backend>(spec: &KeySpec, after: Option<&Key>, upto: &Key) -> Result<Vec<Expr>, Error> {
-    let after = after.map(|after| DB::key_after(&spec.columns, after)).transpose()?;
-    Ok(after.into_iter().chain([DB::key_upto(&spec.columns, upto)?]).collect())
-}
-
-/// The key that the first columns of a row spell.
-pub(crate) fn key<DB: Backend>(spec: &KeySpec, row: &DB::Row) -> Result<Key, Error> {
-    key_at::<DB>(spec, row, 0)
-}
-
-/// The key that the columns of a row from `first` spell.
-pub(crate) fn key_at<DB: Backend>(spec: &KeySpec, row: &DB::Row, first: usize) -> Result<Key, Error> {
-    let parts = spec.columns.iter().enumerate().map(|(i, column)| {
-        let Some(rendered) = DB::text(row, first + i)? else { return Err(null_key(&spec.table, column)) };
-        let (tag, text) = rendered.split_once(':').unwrap_or(("", &rendered));
-        let part = KeyPart { tag: tag.into(), text: text.into() };
-        // Refuses, now and not when it is bound, what cannot be.
-        DB::key_value(&part)?;
-        Ok(part)
-    });
-    parts.collect::<Result<_, _>>().map(Key)
-}
-
-pub(crate) fn null_key(table: &str, column: &str) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        format!(
-            "the key column `{column}` of `{table}` holds NULL in some rows, and those would be passed over: give them \
-             a value and declare the column NOT NULL, or name another key with `.key(..)`"
-        ),
-    )
-}
-
-fn unsigned(count: Option<i64>) -> u64 {
-    count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
-}
-
-/// Fetches before the deadline; `None` when it struck.
-async fn within<DB: Backend>(
-    conn: &mut DB::Connection,
-    session: &DB::Session,
-    deadline: Instant,
-    statement: Statement,
-) -> Result<Option<Vec<DB::Row>>, Error> {
-    session.deadline(Some(deadline));
-    let fetched = DB::fetch(conn, statement).await;
-    session.deadline(None);
-    match fetched {
-        Ok(rows) => Ok(Some(rows)),
-        Err(error) if DB::is_interrupted(&error) && !session.is_interrupted() => Ok(None),
-        Err(error) => Err(error.into()),
+    async fn refuse_null_beside(&mut self, boundary: &Key) -> Result<(), Error> {
+        let Reader { scope, spec, conn, .. } = &mut self.reader;
+        read::refuse_null_beside(scope, spec, conn, boundary).await
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use proc_macro2::TokenStream;
 use syn::{Attribute, Expr, Ident, Path, Type};
 
 /// What every generated item needs.
@@ -117,7 +116,7 @@ pub(crate) struct Variant {
 /// An item that has mistakes, as far as a stub can stand in for what it would have become.
 pub(crate) struct Broken {
     pub(crate) target: Target,
-    pub(crate) self_ty: TokenStream,
+    pub(crate) self_ty: Type,
     pub(crate) generics: syn::Generics,
     /// What `scope` returns, where that much is right.
     pub(crate) scope: Option<Type>,

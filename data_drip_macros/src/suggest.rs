@@ -1,8 +1,9 @@
 //! "Did you mean …?"
 
-/// The name that `wrong` was probably meant to be: at most a third of its letters away.
+/// The name that `wrong` was probably meant to be: a third of its letters away at most, two where it is short.
 pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (wrong.chars().count() / 3).max(1);
+    let letters = wrong.chars().count();
+    let allowed = (letters / 3).max(if letters > 3 { 2 } else { 1 });
     known
         .into_iter()
         .map(|name| (distance(wrong, name), name))

@@ -23,6 +23,9 @@ use crate::walk::Walk;
 /// How long to look for a first row before the scope counts as not known to be empty.
 const PROBE: Duration = Duration::from_millis(200);
 
+/// A longer pause between two batches is a mistake in the unit.
+const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
+
 /// A run that somebody asks for; await it.
 ///
 /// # Errors
@@ -169,6 +172,10 @@ impl<DB: Backend> Asked<'_, DB> {
         if self.limit == Some(0) {
             wrong.push(FieldError::new("limit", "must be at least 1; leave it out for all rows"));
         }
+        let sleep = self.sleep.unwrap_or_else(|| config.sleep_for(&settings));
+        if sleep > LONGEST_SLEEP {
+            wrong.push(FieldError::new("sleep", "must be at most a day"));
+        }
         if queue.trim().is_empty() {
             wrong.push(FieldError::new("queue", "must not be blank"));
         }
@@ -184,7 +191,7 @@ impl<DB: Backend> Asked<'_, DB> {
             backfill: self.name.clone(),
             options: instance.values(),
             batch_size,
-            sleep: self.sleep.unwrap_or_else(|| config.sleep_for(&settings)),
+            sleep,
             limit: self.limit.map(|limit| limit.min(int(u64::MAX).unsigned_abs())),
             queue,
             concurrency: settings.concurrency,

@@ -3,10 +3,10 @@
 //! Generated code asks each of these traits about a type *as the user wrote it*, so that a wrong one is reported on the
 //! user's own token, in our words.
 
-use super::{Context, State, StateType};
+use super::{BoxFuture, Context, State, StateType};
 use crate::backend::Backend;
-use crate::batch::Batch;
-use crate::error::{Failure, Result};
+use crate::batch::{Batch, Element, FromBatchRow};
+use crate::error::{Error, Failure, Result};
 use crate::run::{Run, RunBatch};
 use crate::scope::Scope;
 
@@ -45,6 +45,24 @@ pub trait BatchArgument<'b, 't, DB: Backend> {
 impl<'b, 't, DB: Backend> BatchArgument<'b, 't, DB> for &'b mut Batch<'t, DB> {
     fn from_batch(batch: &'b mut Batch<'t, DB>) -> Self {
         batch
+    }
+}
+
+/// The first argument of `process_element`: any `sqlx::FromRow` of the backfill's database.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a row of this backfill's database",
+    label = "not a row type",
+    note = "derive `sqlx::FromRow` for it"
+)]
+pub trait RowArgument<DB: Backend>: Sized {
+    #[doc(hidden)]
+    fn elements<'b>(batch: &'b mut Batch<'_, DB>) -> BoxFuture<'b, Result<Vec<Element<Self>>, Error>>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<DB: Backend, R: FromBatchRow<DB>> RowArgument<DB> for R {
+    fn elements<'b>(batch: &'b mut Batch<'_, DB>) -> BoxFuture<'b, Result<Vec<Element<Self>>, Error>> {
+        Box::pin(batch.elements())
     }
 }
 

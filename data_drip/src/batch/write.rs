@@ -93,9 +93,9 @@ impl<'b, 't, DB: Backend> UpdateAll<'b, 't, DB> {
         }
         write(batch, "update_all", |conditions| {
             let mut update = update.clone();
-            conditions.into_iter().for_each(|condition| {
+            for condition in conditions {
                 update.and_where(condition);
-            });
+            }
             DB::build(&update)
         })
         .await
@@ -136,9 +136,9 @@ impl<'b, 't, DB: Backend> DeleteAll<'b, 't, DB> {
         write(self.batch, "delete_all", |conditions| {
             let mut delete = Query::delete();
             delete.from_table(table.clone());
-            conditions.into_iter().for_each(|condition| {
+            for condition in conditions {
                 delete.and_where(condition);
-            });
+            }
             DB::build(&delete)
         })
         .await

@@ -164,7 +164,10 @@ impl<DB: Backend> Attempt<DB> {
     }
 
     fn may_begin(&self) -> bool {
-        !self.cancel.is_cancelled() && !self.engine.draining.is_cancelled() && self.engine.lease.is_held()
+        !self.cancel.is_cancelled()
+            && !self.engine.draining.is_cancelled()
+            && self.engine.lease.is_held()
+            && !DB::is_called_to_stop(&self.engine.pool, self.claim.batch.run_id)
     }
 
     /// Everything between `BEGIN` and `COMMIT`.

@@ -13,7 +13,7 @@ use sqlx::pool::PoolOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
-use crate::core::Core;
+use crate::core::{Core, Flight};
 use crate::executor::Engine;
 use crate::run::BatchId;
 use crate::store::batches::{self, Held, Unfinished};
@@ -94,20 +94,18 @@ impl Drop for Heart {
 /// Starts to beat.
 pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
     let heart = Heart { stop: CancellationToken::new(), stopped: CancellationToken::new() };
-    let beat = Beat {
+    let pulse = Pulse {
         core: Arc::clone(&engine.core),
         worker: engine.worker.clone(),
         lease: Arc::clone(&engine.lease),
         stop: heart.stop.clone(),
-        strays: HashSet::new(),
-        missing: HashSet::new(),
     };
     let stopped = heart.stopped.clone().drop_guard();
     if engine.shares_pool() {
         let pool = engine.pool.clone();
         tokio::spawn(async move {
-            beat.run(pool).await;
-            drop(stopped);
+            let _stopped = stopped;
+            live(&pulse, pool).await;
         });
         return heart;
     }
@@ -116,8 +114,8 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
         let _stopped = stopped;
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(async {
-                let pool = PoolOptions::<DB>::new().max_connections(1).connect_lazy_with((*options).clone());
-                beat.run(pool.clone()).await;
+                let pool = PoolOptions::<DB>::new().max_connections(2).connect_lazy_with((*options).clone());
+                live(&pulse, pool.clone()).await;
                 pool.close().await;
             }),
             Err(error) => tracing::error!(%error, "no runtime for the lease: this worker claims nothing"),
@@ -129,42 +127,53 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
     heart
 }
 
-struct Beat<DB: Backend> {
+/// Beats and watches until told to stop.
+async fn live<DB: Backend>(heart: &Pulse<DB>, pool: Pool<DB>) {
+    // Side by side: on SQLite a beat waits as long as a batch holds the write lock, which is when watching matters.
+    tokio::join!(heart.beat(&pool), heart.watch(&pool));
+}
+
+struct Pulse<DB: Backend> {
     core: Arc<Core<DB>>,
     worker: Incarnation,
     lease: Arc<Lease>,
     stop: CancellationToken,
-    /// Claims that the last beat found in the database and not in this process.
-    strays: HashSet<Held>,
-    /// Batches in flight that the last look did not find in the database.
-    missing: HashSet<(BatchId, i64)>,
 }
 
-impl<DB: Backend> Beat<DB> {
-    async fn run(mut self, pool: Pool<DB>) {
-        let mut due = Instant::now();
+impl<DB: Backend> Pulse<DB> {
+    /// Whether to go on after the pause.
+    async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
+    /// Renews the lease, and gives back what nobody here works on.
+    async fn beat(&self, pool: &Pool<DB>) {
+        let mut strays = HashSet::new();
         loop {
-            let outcome = if due <= Instant::now() {
-                self.beat(&pool).await.map(|()| due = Instant::now() + self.lease.interval())
-            } else {
-                self.watch(&pool).await
-            };
-            let mut pause = due.saturating_duration_since(Instant::now()).min(WATCH);
-            if let Err(error) = outcome {
-                self.lease.miss();
-                pause = (self.lease.interval() / 10).min(WATCH);
-                if !DB::is_transient(&error) {
-                    tracing::warn!(%error, "the worker's lease could not be renewed");
-                }
-            }
-            tokio::select! {
+            let outcome = tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                outcome = self.beat_once(pool, &mut strays) => outcome,
+            };
+            let pause = match outcome {
+                Ok(()) => self.lease.interval(),
+                Err(error) => {
+                    self.lease.miss();
+                    if !DB::is_transient(&error) {
+                        tracing::warn!(%error, "the worker's lease could not be renewed");
+                    }
+                    (self.lease.interval() / 10).min(WATCH)
+                }
+            };
+            if !self.pause(pause).await {
+                return;
             }
         }
     }
 
-    async fn beat(&mut self, pool: &Pool<DB>) -> sqlx::Result<()> {
+    async fn beat_once(&self, pool: &Pool<DB>, strays: &mut HashSet<Held>) -> sqlx::Result<()> {
         let mut conn = pool.acquire().await?;
         let before = Instant::now();
         if !workers::beat::<DB>(&mut conn, &self.worker.id, self.lease.ttl).await? {
@@ -176,47 +185,63 @@ impl<DB: Backend> Beat<DB> {
             self.core.signals.work.notify_waiters();
             self.core.signals.plan.notify_waiters();
         }
-        self.give_strays_back(&mut conn).await
+        *strays = self.give_strays_back(&mut conn, strays).await?;
+        Ok(())
     }
 
     /// Gives claims back that the database holds for this worker and nobody here works on: the answer to the claim
     /// was lost on its way. Two beats must see it, since a claim is committed before this process can know it.
-    async fn give_strays_back(&mut self, conn: &mut DB::Connection) -> sqlx::Result<()> {
+    async fn give_strays_back(&self, conn: &mut DB::Connection, before: &HashSet<Held>) -> sqlx::Result<HashSet<Held>> {
         let held = batches::held::<DB>(conn, &self.worker.id).await?;
-        let flights = self.core.signals.flights();
+        let flights = self.core.signals.flights_of(&self.worker.id);
         let strays: HashSet<Held> = held
             .into_iter()
             .filter(|held| !flights.iter().any(|(id, flight)| *id == held.batch && flight.epoch == held.epoch))
             .collect();
-        for stray in strays.intersection(&self.strays) {
+        for stray in strays.intersection(before) {
             tracing::warn!(batch = stray.batch.0, "a claim that nobody in this process knows is given back");
             batches::give_back::<DB>(conn, &stray.fence(&self.worker.id), &Unfinished::Released).await?;
         }
-        self.strays = strays;
-        Ok(())
+        Ok(strays)
     }
 
-    /// Cancels what is in flight and not this worker's any more: taken over, or stopped now by another process. It could
-    /// not commit; ending it early saves the work. Two looks must agree, since a completion is committed before the
-    /// batch leaves the list.
-    async fn watch(&mut self, pool: &Pool<DB>) -> sqlx::Result<()> {
-        let flights = self.core.signals.flights();
+    /// Cancels what is in flight and not this worker's any more.
+    async fn watch(&self, pool: &Pool<DB>) {
+        let mut missing = HashSet::new();
+        while self.pause(WATCH).await {
+            let flights = self.core.signals.flights_of(&self.worker.id);
+            for (id, flight) in &flights {
+                if DB::is_called_to_stop(pool, flight.run) {
+                    tracing::info!(run = flight.run.0, batch = id.0, "another process stops the run now");
+                    flight.cancel.cancel();
+                }
+            }
+            match self.gone(pool, &flights).await {
+                Ok(gone) => {
+                    for (id, flight) in flights.iter().filter(|(id, flight)| missing.contains(&(*id, flight.epoch))) {
+                        if gone.contains(&(*id, flight.epoch)) {
+                            tracing::warn!(run = flight.run.0, batch = id.0, "the batch was taken away");
+                            flight.cancel.cancel();
+                        }
+                    }
+                    missing = gone;
+                }
+                Err(error) => tracing::debug!(%error, "could not compare the batches in flight with the database"),
+            }
+        }
+    }
+
+    /// Batches in flight that the database does not hold for this worker: taken over, or stopped now by another
+    /// process. They could not commit; ending them early saves the work. Two looks must agree, since a completion is
+    /// committed before the batch leaves the list.
+    async fn gone(&self, pool: &Pool<DB>, flights: &[(BatchId, Flight)]) -> sqlx::Result<HashSet<(BatchId, i64)>> {
         if flights.is_empty() {
-            self.missing.clear();
-            return Ok(());
+            return Ok(HashSet::new());
         }
         let mut conn = pool.acquire().await?;
         let held = batches::held::<DB>(&mut conn, &self.worker.id).await?;
-        let gone = |id: BatchId, epoch: i64| !held.iter().any(|held| held.batch == id && held.epoch == epoch);
-        let mut missing = HashSet::new();
-        for (id, flight) in flights.iter().filter(|(id, flight)| gone(*id, flight.epoch)) {
-            if self.missing.contains(&(*id, flight.epoch)) {
-                tracing::warn!(run = flight.run.0, batch = id.0, "the batch was taken away: it is rolled back");
-                flight.cancel.cancel();
-            }
-            missing.insert((*id, flight.epoch));
-        }
-        self.missing = missing;
-        Ok(())
+        let is_held = |id: BatchId, epoch: i64| held.iter().any(|held| held.batch == id && held.epoch == epoch);
+        let flying = flights.iter().map(|(id, flight)| (*id, flight.epoch));
+        Ok(flying.filter(|&(id, epoch)| !is_held(id, epoch)).collect())
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Engine<DB: Backend> {
     alone: RwLock<()>,
     /// Nothing new is begun.
     draining: CancellationToken,
+    /// What is in flight is rolled back.
+    aborting: CancellationToken,
 }
 
 impl<DB: Backend> Engine<DB> {
@@ -133,6 +135,7 @@ impl<DB: Backend> DataDrip<DB> {
             refused: Mutex::default(),
             alone: RwLock::new(()),
             draining: CancellationToken::new(),
+            aborting: CancellationToken::new(),
         });
         tracing::info!(worker = engine.worker.id, slots = config.slots, "the executor starts");
         let heart = lease::start(&engine);
@@ -176,7 +179,7 @@ impl<DB: Backend> Worker<DB> {
         self.engine.drain();
         if tokio::time::timeout(core.config.grace, self.tasks.wait()).await.is_err() {
             tracing::warn!("batches in flight did not end in time and are rolled back");
-            core.signals.cancel_all();
+            self.engine.abort();
             self.tasks.wait().await;
         }
         self.heart.stop().await;
@@ -190,7 +193,9 @@ impl<DB: Backend> Worker<DB> {
         if !self.engine.shares_pool() {
             self.engine.pool.close().await;
         }
-        core.hooks.flush().await;
+        if tokio::time::timeout(core.config.grace, core.hooks.flush()).await.is_err() {
+            tracing::warn!("hooks did not end in time and are left behind");
+        }
         tracing::info!(worker = self.engine.worker.id, "the executor has ended");
     }
 }
@@ -199,13 +204,18 @@ impl<DB: Backend> Engine<DB> {
     fn drain(&self) {
         self.draining.cancel();
     }
+
+    fn abort(&self) {
+        self.aborting.cancel();
+        self.core.signals.cancel_all_of(&self.worker.id);
+    }
 }
 
 impl<DB: Backend> Drop for Worker<DB> {
     fn drop(&mut self) {
         if !self.engine.draining.is_cancelled() {
             self.engine.drain();
-            self.engine.core.signals.cancel_all();
+            self.engine.abort();
         }
     }
 }

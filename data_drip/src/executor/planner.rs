@@ -159,8 +159,13 @@ async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
         async { plans::fail::<DB>(&mut *engine.pool.acquire().await?, role, error).await }.await
     );
     match failed {
-        Ok(true) => engine.settled(role.run, RunStatus::Failed),
-        Ok(false) => release(engine, role).await,
+        Ok(Some(stopped)) => {
+            if !stopped.is_empty() {
+                engine.core.hooks.announce(Event::Batches(role.run, BatchStatus::Stopped, stopped));
+            }
+            engine.settled(role.run, RunStatus::Failed);
+        }
+        Ok(None) => release(engine, role).await,
         Err(error) => {
             tracing::warn!(%error, "could not write down why the run cannot be planned");
             release(engine, role).await;
@@ -253,20 +258,26 @@ impl<DB: Backend> Planner<'_, DB> {
             return Ok(false);
         }
         DB::guard(&mut tx, session).await?;
-        let outcome = caught(|| instance.before_run(run, &mut tx, &context)).await;
-        let intact = DB::unguard(&mut tx, session).await?;
-        match outcome {
-            Ok(()) if intact => tx.commit().await?,
-            Ok(()) => {
-                tx.rollback().await?;
-                return Err(Failure::from("it ended the transaction that it was given"));
-            }
-            Err(failure) => {
-                tx.rollback().await?;
-                return Err(failure);
-            }
+        let outcome = tokio::select! {
+            biased;
+            () = self.engine.aborting.cancelled() => None,
+            outcome = caught(|| instance.before_run(run, &mut tx, &context)) => Some(outcome),
+        };
+        if outcome.is_none() {
+            session.interrupt();
         }
-        Ok(true)
+        let intact = DB::unguard(&mut tx, session).await?;
+        if intact && matches!(outcome, Some(Ok(()))) {
+            tx.commit().await?;
+            return Ok(true);
+        }
+        tx.rollback().await?;
+        session.resume();
+        match outcome {
+            Some(Err(failure)) => Err(failure),
+            Some(Ok(())) => Err(Failure::from("it ended the transaction that it was given")),
+            None => Ok(false),
+        }
     }
 
     /// Pins table, key and the greatest key of this moment; `None` for an empty table.

@@ -13,6 +13,9 @@ use crate::run::RunId;
 use crate::status::BatchStatus;
 use crate::store::batches::{self, Claim, Unfinished};
 
+/// How long a slot leaves a run alone whose batch it had to give back unworked.
+const AFTER_RELEASE: Duration = Duration::from_millis(200);
+
 /// Works until the engine drains.
 pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
     let mut slot = Slot { engine, number, link: None, last: None, resting: HashMap::new() };
@@ -102,6 +105,14 @@ impl<DB: Backend> Slot<DB> {
         batches::claim::<DB>(link, &engine.wanted, &skip, last).await
     }
 
+    /// Leaves a run alone for a while.
+    fn rest(&mut self, run: RunId, pause: Duration) {
+        let now = Instant::now();
+        // Longer than a clock can tell is for ever, as far as this process is concerned.
+        let until = now.checked_add(pause).unwrap_or_else(|| now + Duration::from_secs(86_400));
+        self.resting.insert(run, until);
+    }
+
     fn skip(&self) -> Vec<RunId> {
         let mut skip = self.engine.refused();
         skip.extend(self.resting.keys());
@@ -112,7 +123,7 @@ impl<DB: Backend> Slot<DB> {
     async fn run(&mut self, claim: Claim) -> Option<Claim> {
         let engine = Arc::clone(&self.engine);
         let (batch, run, epoch) = (claim.batch.id, claim.batch.run_id, claim.epoch);
-        let cancel = engine.core.signals.depart(batch, run, epoch);
+        let cancel = engine.core.signals.depart(&claim);
         engine.core.hooks.announce(Event::Batch(Box::new(claim.batch.clone())));
         self.last = Some(run);
         let link = match self.link.take() {
@@ -124,6 +135,8 @@ impl<DB: Backend> Slot<DB> {
                 let skip = self.skip();
                 let (link, ended) = attempt::run(&engine, link, &claim, cancel, skip).await;
                 self.link = link;
+                // Whatever follows takes a connection of its own: the shared pool may have this one only.
+                self.give_link_back().await;
                 self.conclude(&claim, ended).await
             }
             Err(error) => {
@@ -133,9 +146,6 @@ impl<DB: Backend> Slot<DB> {
             }
         };
         engine.core.signals.arrive(batch, epoch);
-        if engine.shares_pool() {
-            self.give_link_back().await;
-        }
         next
     }
 
@@ -151,7 +161,7 @@ impl<DB: Backend> Slot<DB> {
                 tracing::info!(run = run.0, batch = batch.id.0, processed, "the batch is committed");
                 engine.core.hooks.announce(Event::Batch(Box::new(batch)));
                 if !sleep.is_zero() {
-                    self.resting.insert(run, Instant::now() + sleep);
+                    self.rest(run, sleep);
                 }
                 let next = next.map(|next| *next);
                 if next.as_ref().is_none_or(|next| next.batch.run_id != run) {
@@ -161,6 +171,10 @@ impl<DB: Backend> Slot<DB> {
             }
             Ended::Unfinished(how) => {
                 self.give_back(claim, &how).await;
+                if how == Unfinished::Released {
+                    // Being stopped, paused or left to others: not to be claimed again in a circle.
+                    self.rest(run, AFTER_RELEASE);
+                }
                 None
             }
             Ended::Lost => {
@@ -194,6 +208,7 @@ impl<DB: Backend> Slot<DB> {
                 }
             }
         };
+        self.give_link_back().await;
         let Some(status) = status else { return };
         match how {
             Unfinished::Released => {}

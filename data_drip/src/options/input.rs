@@ -17,7 +17,7 @@ pub struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn new(fields: &'a [Field], raw: &'a HashMap<String, Raw>) -> Self {
+    pub(super) fn new(fields: &'a [Field], raw: &'a HashMap<String, Raw>) -> Self {
         Self { fields, raw, errors: Vec::new() }
     }
 

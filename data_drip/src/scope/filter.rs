@@ -234,8 +234,8 @@ impl Filter {
                 let column = column.to_expr(table);
                 if *wanted { column.is_in(values) } else { column.is_not_in(values) }
             }
-            Node::All(filters) => join(filters, true, |a, b| a.and(b))?,
-            Node::Any(filters) => join(filters, false, |a, b| a.or(b))?,
+            Node::All(filters) => join(filters, true, ExprTrait::and)?,
+            Node::Any(filters) => join(filters, false, ExprTrait::or)?,
             Node::Not(filter) => filter.to_expr::<DB>(table)?.not(),
             // In brackets: what somebody wrote as text may hold an `OR`.
             Node::Raw(expr) => Expr::cust_with_expr("(?)", (**expr).clone()),

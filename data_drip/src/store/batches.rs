@@ -132,8 +132,13 @@ pub(crate) enum Unfinished {
     GaveUp { error: String, counted: bool },
 }
 
+/// What a batch becomes that was claimed and not worked on to its end.
+pub(crate) fn waiting(run: RunStatus) -> BatchStatus {
+    if run.is_settled() { BatchStatus::Stopped } else { BatchStatus::Pending }
+}
+
 /// Gives a claim back, in a transaction that locks the run first; the batch's new status, `None` when the claim was
-/// lost already. A batch of a stopped run becomes `stopped`.
+/// lost already. A batch of a run that was settled meanwhile becomes `stopped`.
 pub(crate) async fn give_back<DB: Backend>(
     conn: &mut DB::Connection,
     fence: &Fence<'_>,
@@ -141,7 +146,7 @@ pub(crate) async fn give_back<DB: Backend>(
 ) -> sqlx::Result<Option<BatchStatus>> {
     let mut tx = DB::begin(conn).await?;
     let Some(run) = runs::lock::<DB>(&mut tx, fence.run).await? else { return Ok(None) };
-    let waiting = if run.status == RunStatus::Stopped { BatchStatus::Stopped } else { BatchStatus::Pending };
+    let waiting = waiting(run.status);
     let (status, statement) = match how {
         Unfinished::GaveUp { error, counted } => {
             let (attempt, transient) = if *counted { (1, 0) } else { (0, 1) };

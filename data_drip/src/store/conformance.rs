@@ -569,13 +569,19 @@ pub(super) async fn an_estimate_shows_as_one_until_planning_ends<DB: Backend>(mu
 pub(super) async fn a_run_that_cannot_be_planned_fails_with_its_reason<DB: Backend>(mut desk: Desk<DB>) {
     let run = desk.insert(&new_run("a")).await;
     let role = desk.take_plan(run, "w").await.unwrap();
-    assert!(!plans::fail::<DB>(&mut desk.conn, &Role { epoch: 9, ..role.clone() }, "x").await.unwrap());
-    assert!(plans::fail::<DB>(&mut desk.conn, &role, "no such table").await.unwrap());
+    let planned = desk.plan(&role, None, 2, false).await.unwrap();
+    let claim = desk.claim("w").await.unwrap();
+    let stale = Role { epoch: 9, ..role.clone() };
+    assert_eq!(plans::fail::<DB>(&mut desk.conn, &stale, "x").await.unwrap(), None);
+    assert_eq!(plans::fail::<DB>(&mut desk.conn, &role, "no such table").await.unwrap(), Some(vec![planned[1]]));
     let failed = desk.run(run).await;
     assert_eq!((failed.status, failed.error.as_deref()), (RunStatus::Failed, Some("no such table")));
+    assert_eq!((failed.counts.pending, failed.counts.stopped), (0, 1));
+    assert_eq!(desk.give_back(&claim, Unfinished::Released).await, Some(BatchStatus::Stopped));
     // It can be tried again, and goes on planning.
     assert!(matches!(desk.ask(run, Request::Retry).await, Change::Done { .. }));
-    assert_eq!(desk.run(run).await.error, None);
+    let again = desk.run(run).await;
+    assert_eq!((again.error, again.counts.pending), (None, 2));
     assert!(desk.take_plan(run, "w").await.is_some());
 }
 

@@ -74,6 +74,12 @@ pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection) -> Result<(), 
     Ok(())
 }
 
+/// Whether the tables are there and nothing is left to apply.
+async fn is_current<DB: Backend>(conn: &mut DB::Connection) -> bool {
+    let Ok(Some(row)) = one::<DB>(conn, Statement::of(DB::SQL.select_schema)).await else { return false };
+    Columns::<DB>::of(&row).int().is_ok_and(|found| found >= VERSION)
+}
+
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite {
     use std::time::{Duration, Instant};
@@ -81,7 +87,7 @@ pub(crate) mod sqlite {
     use sqlx::migrate::MigrateError;
     use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
 
-    use super::{Error, ErrorKind, Migrate, check, migrator};
+    use super::{Error, ErrorKind, Migrate, check, is_current, migrator};
     use crate::backend::Backend;
 
     /// SQLite's migrations: version, name, SQL.
@@ -92,7 +98,8 @@ pub(crate) mod sqlite {
     /// write lock of `BEGIN IMMEDIATE` makes them wait for each other; the migrator's transactions become savepoints.
     pub(crate) async fn run(pool: &SqlitePool, mode: Migrate) -> Result<(), Error> {
         let mut conn = pool.acquire().await?;
-        if mode == Migrate::Apply {
+        // Looked at without a lock first: a start must not wait for a batch of another process.
+        if mode == Migrate::Apply && !is_current::<Sqlite>(&mut conn).await {
             let since = Instant::now();
             while let Err(error) = apply(&mut conn).await {
                 if !Sqlite::is_transient(&error) || since.elapsed() > PATIENCE {
@@ -116,5 +123,76 @@ pub(crate) mod sqlite {
             other => sqlx::Error::Migrate(Box::new(other)),
         })?;
         tx.commit().await
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use sqlx::{AssertSqlSafe, SqlitePool};
+
+    use super::*;
+    use crate::store::sqlite::testing::File;
+
+    async fn pool(file: &File) -> SqlitePool {
+        SqlitePool::connect_with(file.options()).await.unwrap()
+    }
+
+    async fn say(pool: &SqlitePool, script: &str) {
+        sqlx::raw_sql(AssertSqlSafe(script.to_owned())).execute(pool).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn migrations_run_once_beside_the_hosts_own() {
+        let file = File::new();
+        let pool = pool(&file).await;
+        say(&pool, "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL)").await;
+        for _ in 0..2 {
+            sqlite::run(&pool, Migrate::Apply).await.unwrap();
+        }
+        let applied: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM data_drip_migrations").fetch_one(&pool).await.unwrap();
+        assert_eq!(applied, VERSION);
+        let hosts: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&pool).await.unwrap();
+        assert_eq!(hosts, 0);
+    }
+
+    #[tokio::test]
+    async fn tables_that_are_missing_are_named_when_only_checked() {
+        let file = File::new();
+        let error = sqlite::run(&pool(&file).await, Migrate::Check).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("Migrate::Apply"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_database_that_needs_a_newer_version_is_refused_and_one_that_is_only_newer_is_not() {
+        let file = File::new();
+        let pool = pool(&file).await;
+        sqlite::run(&pool, Migrate::Apply).await.unwrap();
+        // A newer version was here, and left a migration that this one does not know.
+        say(
+            &pool,
+            "UPDATE data_drip_schema SET version = 7;
+             INSERT INTO data_drip_migrations (version, description, success, checksum, execution_time)
+             VALUES (7, 'newer', TRUE, x'00', 0)",
+        )
+        .await;
+        sqlite::run(&pool, Migrate::Apply).await.unwrap();
+        say(&pool, "UPDATE data_drip_schema SET min_compatible_version = 7").await;
+        for mode in [Migrate::Apply, Migrate::Check] {
+            let error = sqlite::run(&pool, mode).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Version);
+            assert!(error.to_string().contains("needs at least version 7"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_schema_says_the_version_that_the_code_knows() {
+        let file = File::new();
+        let pool = pool(&file).await;
+        sqlite::run(&pool, Migrate::Apply).await.unwrap();
+        let version: i64 = sqlx::query_scalar("SELECT version FROM data_drip_schema").fetch_one(&pool).await.unwrap();
+        assert_eq!(version, VERSION);
+        assert_eq!(sqlite::FILES.last().map(|file| file.0), Some(VERSION));
     }
 }

@@ -150,10 +150,21 @@ pub(crate) async fn advance<DB: Backend>(
     Ok(Some(ids))
 }
 
-/// Fails a run that cannot be planned; `false` when the role is lost.
-pub(crate) async fn fail<DB: Backend>(conn: &mut DB::Connection, role: &Role, error: &str) -> sqlx::Result<bool> {
+/// Fails a run that cannot be planned, and stops the batches that wait; `None` when the role is lost.
+pub(crate) async fn fail<DB: Backend>(
+    conn: &mut DB::Connection,
+    role: &Role,
+    error: &str,
+) -> sqlx::Result<Option<Vec<BatchId>>> {
+    let mut tx = DB::begin(conn).await?;
     let statement = Statement::of(DB::SQL.fail_run).bind(role.run.0).bind(role.epoch).bind(error);
-    Ok(DB::execute(conn, statement).await? == 1)
+    if DB::execute(&mut tx, statement).await? != 1 {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    let stopped = ints::<DB>(&mut tx, Statement::of(DB::SQL.stop_batches).bind(role.run.0)).await?;
+    tx.commit().await?;
+    Ok(Some(stopped.into_iter().map(BatchId).collect()))
 }
 
 /// Keeps the count of all elements while the plan is not finished; a finished plan knows better.

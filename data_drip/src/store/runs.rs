@@ -272,7 +272,9 @@ async fn retry<DB: Backend>(conn: &mut DB::Connection, id: RunId, run: &Locked) 
     if run.status != RunStatus::Failed {
         return Ok(Change::Refused(run.status));
     }
-    let batches = ints::<DB>(conn, Statement::of(DB::SQL.retry_batches).bind(id.0)).await?;
+    let mut batches = ints::<DB>(conn, Statement::of(DB::SQL.retry_batches).bind(id.0)).await?;
+    // Those that waited when planning failed.
+    batches.extend(ints::<DB>(conn, Statement::of(DB::SQL.resume_batches).bind(id.0)).await?);
     if batches.is_empty() && run.planned {
         return Ok(Change::Nothing);
     }

@@ -1,11 +1,20 @@
 //! SQLite.
 
+#[cfg(test)]
+mod batch_tests;
 mod catalogue;
+#[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
+mod filter_tests;
 mod keys;
 mod session;
+mod stop_call;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;
+#[cfg(test)]
+mod walk_tests;
 
 use std::error::Error as StdError;
 
@@ -21,6 +30,7 @@ use crate::backend::{Backend, Described, KeySpec, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
+use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
 use crate::store::migrate::Migrate;
 
@@ -132,6 +142,14 @@ impl Backend for Sqlite {
 
     fn migrate(pool: &Pool<Sqlite>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(crate::store::migrate::sqlite::run(pool, mode))
+    }
+
+    fn call_to_stop(pool: &Pool<Sqlite>, run: RunId) -> Option<Box<dyn Send + Sync>> {
+        stop_call::call(pool, run).map(|call| Box::new(call) as _)
+    }
+
+    fn is_called_to_stop(pool: &Pool<Sqlite>, run: RunId) -> bool {
+        stop_call::is_called(pool, run)
     }
 
     fn is_in_memory(pool: &Pool<Sqlite>) -> BoxFuture<'_, sqlx::Result<bool>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::backend::{Backend, Statement};
 use crate::run::{BatchId, RunId};
 use crate::status::{BatchStatus, RunStatus};
+use crate::store::batches::waiting;
 use crate::store::{Columns, int, millis, one};
 
 /// One incarnation of a process that executes batches.
@@ -119,13 +120,7 @@ pub(crate) async fn take_over<DB: Backend>(
         let mut c = Columns::<DB>::of(&row);
         let (batch, run, lone) = (BatchId(c.int()?), RunId(c.int()?), c.int()?);
         let (run_status, epoch): (RunStatus, _) = (c.parsed()?, c.int()?);
-        let status = if lone >= most_lone_losses {
-            BatchStatus::Failed
-        } else if run_status == RunStatus::Stopped {
-            BatchStatus::Stopped
-        } else {
-            BatchStatus::Pending
-        };
+        let status = if lone >= most_lone_losses { BatchStatus::Failed } else { waiting(run_status) };
         let error = (status == BatchStatus::Failed).then(|| {
             format!(
                 "given up: {lone} processes died while they ran this batch alone \

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Path, Type};
 
-use super::span::{located, relocate};
+use super::span::{located, private, relocate, shown_at};
 use crate::model::{Body, Function, Hook, Process};
 
 pub(crate) fn body(model: &Body) -> TokenStream {
@@ -13,23 +13,31 @@ pub(crate) fn body(model: &Body) -> TokenStream {
     let cfgs = &model.target.cfgs;
     let self_ty = relocate(&model.self_ty);
     let returned = relocate(&model.scope);
-    let is_scope = quote_spanned!(located(model.scope.span())=> <#returned as #krate::__private::IsScope>);
+    let private = private(krate, model.scope.span());
+    let is_scope = quote_spanned!(located(model.scope.span())=> <#returned as #private::IsScope>);
+    // Said everywhere in the same tokens: rustc reports the same mistake at the same place once.
+    let database = quote_spanned!(located(model.scope.span())=> #is_scope::Database);
+    // As a bound, a missing struct half is one error, and not one for each function that needs it.
+    let struct_half = struct_half(krate, model);
     let mode = match model.process {
         Process::Batch(_) => quote!(Batch),
         Process::Element(_) => quote!(Element),
     };
     let states = states(krate, model);
-    let process = process(krate, &model.process);
-    let before_run = model.before_run.as_ref().map(|function| before_run(krate, function));
+    let process = process(krate, &model.process, &database);
+    let before_run = model.before_run.as_ref().map(|function| before_run(krate, function, &database));
     let hooks = hooks(krate, &model.hooks);
     quote! {
         #(#cfgs)*
         #[automatically_derived]
-        impl #krate::__private::Backfill for #self_ty {
-            type Database = #is_scope::Database;
+        impl #krate::__private::Backfill for #self_ty
+        where
+            #struct_half
+        {
+            type Database = #database;
             const MODE: #krate::__private::Mode = #krate::__private::Mode::#mode;
 
-            fn scope(&self) -> #krate::__private::Scope<Self::Database> {
+            fn scope(&self) -> #krate::__private::Scope<#database> {
                 #is_scope::into_scope(Self::scope(self))
             }
 
@@ -41,15 +49,18 @@ pub(crate) fn body(model: &Body) -> TokenStream {
     }
 }
 
+fn struct_half(krate: &Path, model: &Body) -> TokenStream {
+    let self_ty = relocate(&model.self_ty);
+    let private = private(krate, model.self_ty.span());
+    quote_spanned!(located(model.self_ty.span())=> #self_ty: #private::Options)
+}
+
 fn states(krate: &Path, model: &Body) -> TokenStream {
     let hooks = model.hooks.iter().map(|hook| &hook.function);
     let functions = std::iter::once(model.process.function()).chain(&model.before_run).chain(hooks);
     let asked: Vec<TokenStream> = functions
         .flat_map(|function| &function.further)
-        .map(|ty| {
-            let argument = argument_trait(krate, ty, &quote!(ContextArgument<'_>));
-            quote!(#argument::state())
-        })
+        .map(|ty| ask(krate, ty, &quote!(ContextArgument<'_>), quote!(state())))
         .collect();
     if asked.is_empty() {
         return TokenStream::new();
@@ -61,40 +72,52 @@ fn states(krate: &Path, model: &Body) -> TokenStream {
     }
 }
 
-/// `<&mut Batch<'_> as BatchArgument<…>>`, shown at the user's argument.
-fn argument_trait(krate: &Path, ty: &Type, bound: &TokenStream) -> TokenStream {
+/// `<&mut Batch<'_> as BatchArgument<…>>::from_batch(batch)`: asks the argument's type, as the user wrote it, for a value,
+/// and is shown there.
+fn ask(krate: &Path, ty: &Type, bound: &TokenStream, method: TokenStream) -> TokenStream {
+    let at = ty.span();
     let moved = relocate(ty);
-    quote_spanned!(located(ty.span())=> <#moved as #krate::__private::#bound>)
+    let bound = shown_at(at, quote!(#krate::__private::#bound));
+    let method = shown_at(at, method);
+    quote_spanned!(located(at)=> <#moved as #bound>::#method)
 }
 
-fn process(krate: &Path, process: &Process) -> TokenStream {
+fn run(krate: &Path, ty: &Type) -> TokenStream {
+    ask(krate, ty, &quote!(RunArgument<'_>), quote!(from_run(run)))
+}
+
+fn connection(krate: &Path, ty: &Type, database: &TokenStream, given: &TokenStream) -> TokenStream {
+    ask(krate, ty, &quote!(ConnectionArgument<'_, #database>), quote!(from_connection(#given)))
+}
+
+fn process(krate: &Path, process: &Process, database: &TokenStream) -> TokenStream {
     let function = process.function();
     let steps = match process {
         Process::Batch(function) => {
-            let batch = argument_trait(krate, &function.fixed[0], &quote!(BatchArgument<'_, '_, Self::Database>));
-            let called = call(krate, function, &[quote!(#batch::from_batch(batch))]);
+            let asked = quote!(BatchArgument<'_, '_, #database>);
+            let batch = ask(krate, &function.fixed[0], &asked, quote!(from_batch(batch)));
+            let called = call(krate, function, &[batch]);
             outcome(krate, function, &called)
         }
-        Process::Element(function) => elements(krate, function),
+        Process::Element(function) => elements(krate, function, database),
     };
     let body = future(krate, function, &steps);
     quote! {
         fn process(
             &self,
-            batch: &mut #krate::__private::Batch<'_, Self::Database>,
+            batch: &mut #krate::__private::Batch<'_, #database>,
             context: &#krate::__private::Context,
         ) -> #body
     }
 }
 
-fn elements(krate: &Path, function: &Function) -> TokenStream {
-    let row = relocate(&function.fixed[0]);
-    let rows = quote_spanned!(located(function.fixed[0].span())=> elements::<#row>);
-    let conn = argument_trait(krate, &function.fixed[1], &quote!(ConnectionArgument<'_, Self::Database>));
-    let called = call(krate, function, &[quote!(element.row), quote!(#conn::from_connection(batch.conn()))]);
+fn elements(krate: &Path, function: &Function, database: &TokenStream) -> TokenStream {
+    let rows = ask(krate, &function.fixed[0], &quote!(RowArgument<#database>), quote!(elements(batch)));
+    let conn = connection(krate, &function.fixed[1], database, &quote!(batch.conn()));
+    let called = call(krate, function, &[quote!(element.row), conn]);
     let outcome = outcome(krate, function, &called);
     quote! {
-        for element in batch.#rows().await? {
+        for element in #rows.await? {
             let outcome = #outcome;
             if let #krate::__private::Result::Err(failure) = outcome {
                 return #krate::__private::Result::Err(#krate::__private::row_failed(failure, &element.key));
@@ -104,16 +127,16 @@ fn elements(krate: &Path, function: &Function) -> TokenStream {
     }
 }
 
-fn before_run(krate: &Path, function: &Function) -> TokenStream {
-    let run = argument_trait(krate, &function.fixed[0], &quote!(RunArgument<'_>));
-    let conn = argument_trait(krate, &function.fixed[1], &quote!(ConnectionArgument<'_, Self::Database>));
-    let called = call(krate, function, &[quote!(#run::from_run(run)), quote!(#conn::from_connection(conn))]);
+fn before_run(krate: &Path, function: &Function, database: &TokenStream) -> TokenStream {
+    let run = run(krate, &function.fixed[0]);
+    let conn = connection(krate, &function.fixed[1], database, &quote!(conn));
+    let called = call(krate, function, &[run, conn]);
     let body = future(krate, function, &outcome(krate, function, &called));
     quote! {
         fn before_run(
             &self,
             run: &#krate::__private::Run,
-            conn: &mut #krate::__private::ConnectionOf<Self>,
+            conn: &mut #krate::__private::Connection<#database>,
             context: &#krate::__private::Context,
         ) -> #body
     }
@@ -155,21 +178,17 @@ fn hook_arm(krate: &Path, hook: &Hook) -> TokenStream {
 
 fn hook_call(krate: &Path, hook: &Hook) -> TokenStream {
     let function = &hook.function;
-    let run = argument_trait(krate, &function.fixed[0], &quote!(RunArgument<'_>));
-    let mut given = vec![quote!(#run::from_run(run))];
+    let mut given = vec![run(krate, &function.fixed[0])];
     if let Some(ty) = function.fixed.get(1) {
-        let batch = argument_trait(krate, ty, &quote!(RunBatchArgument<'_>));
-        given.push(quote!(#batch::from_run_batch(batch)));
+        given.push(ask(krate, ty, &quote!(RunBatchArgument<'_>), quote!(from_run_batch(batch))));
     }
     outcome(krate, function, &call(krate, function, &given))
 }
 
 /// The user's function, with its further arguments taken out of the context.
 fn call(krate: &Path, function: &Function, fixed: &[TokenStream]) -> TokenStream {
-    let further = function.further.iter().map(|ty| {
-        let argument = argument_trait(krate, ty, &quote!(ContextArgument<'_>));
-        quote!(#argument::from_context(context))
-    });
+    let further =
+        function.further.iter().map(|ty| ask(krate, ty, &quote!(ContextArgument<'_>), quote!(from_context(context))));
     let ident = relocate(&function.ident);
     let given = fixed.iter().cloned().chain(further);
     quote_spanned!(located(function.ident.span())=> Self::#ident(self, #(#given),*).await)
@@ -178,8 +197,8 @@ fn call(krate: &Path, function: &Function, fixed: &[TokenStream]) -> TokenStream
 /// Whatever it returned, as the result the engine works with.
 fn outcome(krate: &Path, function: &Function, called: &TokenStream) -> TokenStream {
     let output = relocate(&function.output);
-    let into =
-        quote_spanned!(located(function.output.span())=> <#output as #krate::__private::IntoOutcome>::into_outcome);
+    let private = private(krate, function.output.span());
+    let into = quote_spanned!(located(function.output.span())=> <#output as #private::IntoOutcome>::into_outcome);
     quote!(#into(#called))
 }
 
@@ -187,9 +206,8 @@ fn outcome(krate: &Path, function: &Function, called: &TokenStream) -> TokenStre
 fn future(krate: &Path, function: &Function, steps: &TokenStream) -> TokenStream {
     let context = function.further.is_empty().then(|| quote!(let _ = context;));
     let span = located(function.ident.span());
-    let returned = quote_spanned! {span=>
-        impl #krate::__private::Future<Output = #krate::__private::Outcome> + #krate::__private::Send
-    };
+    let private = private(krate, function.ident.span());
+    let returned = quote_spanned!(span=> impl #private::Future<Output = #private::Outcome> + #private::Send);
     let block = quote_spanned!(span=> async move { #context #steps });
     quote!(#returned { #block })
 }

@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Ident, Path};
 
-use super::span::{located, relocate};
+use super::span::{located, private, relocate};
 use crate::model::{Field, Options, Settings, Value};
 
 pub(crate) fn options(model: &Options) -> TokenStream {
@@ -75,7 +75,8 @@ fn settings(krate: &Path, settings: &Settings) -> TokenStream {
 /// All calls on an option's type have one form, so that rustc reports a wrong type once.
 fn option_value(krate: &Path, field: &Field) -> TokenStream {
     let ty = relocate(&field.ty);
-    quote_spanned!(located(field.ty.span())=> <#ty as #krate::__private::OptionValue>)
+    let private = private(krate, field.ty.span());
+    quote_spanned!(located(field.ty.span())=> <#ty as #private::OptionValue>)
 }
 
 fn field(krate: &Path, field: &Field) -> TokenStream {
@@ -83,26 +84,28 @@ fn field(krate: &Path, field: &Field) -> TokenStream {
     let ty = option_value(krate, field);
     let help = Some(&field.help).filter(|help| !help.is_empty()).map(|help| quote!(.help(#help)));
     let label = field.label.as_ref().map(|label| quote!(.label(#label)));
-    let default = field.default.as_ref().map(|it| call("default", &value(krate, it)));
-    let min = field.min.as_ref().map(|it| call("min", &value(krate, it)));
-    let max = field.max.as_ref().map(|it| call("max", &value(krate, it)));
+    let default = field.default.as_ref().map(|it| call(krate, "default", it));
+    let min = field.min.as_ref().map(|it| call(krate, "min", it));
+    let max = field.max.as_ref().map(|it| call(krate, "max", it));
     let choices = field.choices.as_ref().map(|_| quote!(.with_choices()));
     let masked = field.masked.then(|| quote!(.masked()));
     quote!(#ty::field(#name) #label #help #default #min #max #choices #masked)
 }
 
-fn call(method: &str, argument: &TokenStream) -> TokenStream {
-    let method = format_ident!("{method}");
+fn call(krate: &Path, method: &str, argument: &Value) -> TokenStream {
+    let method = Ident::new(method, located(argument.expr.span()));
+    let argument = value(krate, argument);
     quote!(.#method(#argument))
 }
 
 /// An expression with its type said, so that rustc's "expected `i64`" stands on it.
 fn value(krate: &Path, value: &Value) -> TokenStream {
     let Value { expr, ty, is_text } = value;
+    let private = private(krate, expr.span());
     if *is_text {
-        return quote_spanned!(located(expr.span())=> #krate::__private::text(#expr));
+        return quote_spanned!(located(expr.span())=> #private::Text::into_text(#expr));
     }
-    quote!({ let value: #ty = #expr; value })
+    quote_spanned!(located(expr.span())=> { let value: #ty = #expr; value })
 }
 
 /// Every option is taken before the first refused one ends it: a form shows all its errors at once.
@@ -142,10 +145,12 @@ fn choices(krate: &Path, fields: &[Field]) -> TokenStream {
         .iter()
         .filter_map(|field| {
             let (name, path) = (&field.name, field.choices.as_ref()?);
-            let called = quote_spanned!(located(path.span())=> #path(conn).await);
-            let into = quote_spanned!(located(path.span())=> #krate::__private::IntoChoices::into_choices);
+            let moved = relocate(path);
+            let called = quote_spanned!(located(path.span())=> #moved(conn).await);
+            let private = private(krate, path.span());
+            let into = quote_spanned!(located(path.span())=> #private::IntoChoices::into_choices(#called));
             Some(quote! {
-                #name => #krate::__private::Box::pin(async move { #into(#called).map(#krate::__private::Option::Some) }),
+                #name => #krate::__private::Box::pin(async move { #into.map(#krate::__private::Option::Some) }),
             })
         })
         .collect();

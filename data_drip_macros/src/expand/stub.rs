@@ -2,6 +2,8 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::Lifetime;
+use syn::visit_mut::VisitMut;
 
 use super::span::relocate;
 use crate::model::Broken;
@@ -10,13 +12,12 @@ use crate::model::Broken;
 pub(crate) fn stub_options(broken: &Broken) -> TokenStream {
     let krate = &broken.target.krate;
     let cfgs = &broken.target.cfgs;
-    let ident = relocate(&broken.self_ty);
-    let (params, arguments, _) = broken.generics.split_for_impl();
-    let bounds = bounds(broken, &quote!(Self: #krate::__private::Send + #krate::__private::Sync + 'static));
+    let (params, self_ty, bounds) =
+        header(broken, &quote!(#krate::__private::Send + #krate::__private::Sync + 'static));
     quote! {
         #(#cfgs)*
         #[automatically_derived]
-        impl #params #krate::__private::Options for #ident #arguments #bounds {
+        impl #params #krate::__private::Options for #self_ty #bounds {
             const NAME: &'static str = "";
 
             fn parse(_: &mut #krate::__private::Input<'_>) -> #krate::__private::Option<Self> {
@@ -30,9 +31,7 @@ pub(crate) fn stub_options(broken: &Broken) -> TokenStream {
 pub(crate) fn stub_body(broken: &Broken) -> TokenStream {
     let krate = &broken.target.krate;
     let cfgs = &broken.target.cfgs;
-    let self_ty = relocate(&broken.self_ty);
-    let (params, ..) = broken.generics.split_for_impl();
-    let bounds = bounds(broken, &quote!(Self: #krate::__private::Options));
+    let (params, self_ty, bounds) = header(broken, &quote!(#krate::__private::Options));
     let database = match &broken.scope {
         Some(scope) => {
             let scope = relocate(scope);
@@ -61,11 +60,25 @@ pub(crate) fn stub_body(broken: &Broken) -> TokenStream {
     }
 }
 
-/// The item's own bounds; where it is generic, also what the trait asks of a type that is not.
-fn bounds(broken: &Broken, more: &TokenStream) -> TokenStream {
-    if broken.generics.params.is_empty() {
-        return TokenStream::new();
+/// Generics, type and bounds of the impl. A lifetime is `'static` here: the traits ask for it, and with any other the
+/// stub itself would be the twentieth error.
+fn header(broken: &Broken, more: &TokenStream) -> (TokenStream, TokenStream, TokenStream) {
+    let mut generics = broken.generics.clone();
+    let mut self_ty = broken.self_ty.clone();
+    StaticLifetimes.visit_type_mut(&mut self_ty);
+    StaticLifetimes.visit_generics_mut(&mut generics);
+    let params = generics.type_params();
+    let constants = generics.const_params();
+    let own = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let moved = relocate(&self_ty);
+    let bounds = quote!(where #(#own,)* #moved: #more);
+    (quote!(<#(#params,)* #(#constants),*>), moved, bounds)
+}
+
+struct StaticLifetimes;
+
+impl VisitMut for StaticLifetimes {
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        *lifetime = Lifetime::new("'static", lifetime.span());
     }
-    let own = broken.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
-    quote!(where #(#own,)* #more)
 }

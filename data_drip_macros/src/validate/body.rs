@@ -39,9 +39,7 @@ pub(crate) fn body(arguments: TokenStream, item: &ItemImpl, errors: &mut Errors)
         (Some(scope), Some(process)) if errors.is_empty() => {
             Ok(Body { target, self_ty: (*item.self_ty).clone(), scope, process, before_run, hooks })
         }
-        (scope, _) => {
-            Err(Broken { target, self_ty: item.self_ty.to_token_stream(), generics: item.generics.clone(), scope })
-        }
+        (scope, _) => Err(Broken { target, self_ty: (*item.self_ty).clone(), generics: item.generics.clone(), scope }),
     }
 }
 

@@ -1,7 +1,6 @@
 //! What every function of a backfill has in common: `&self`, async, arguments of known types.
 
-use syn::spanned::Spanned;
-use syn::{FnArg, Ident, ImplItemFn, ReceiverKind, ReturnType, Signature, Type};
+use syn::{FnArg, ImplItemFn, ReceiverKind, ReturnType, Signature, Type};
 
 use crate::error::Errors;
 use crate::model::Function;
@@ -104,25 +103,33 @@ fn output(signature: &Signature, errors: &mut Errors) -> Option<Type> {
     }
 }
 
-/// Where the functions of this name stand; a second one is rustc's to refuse.
+/// The function of this name; a second one is rustc's to refuse.
 pub(super) fn find<'a>(functions: &[&'a ImplItemFn], name: &str) -> Option<&'a ImplItemFn> {
     functions.iter().copied().find(|item| item.sig.ident == name)
 }
 
-pub(super) fn name_span(ident: &Ident) -> proc_macro2::Span {
-    ident.span()
-}
-
+/// What `scope` returns.
 pub(super) fn scope_return(item: &ImplItemFn, wanted: &str, errors: &mut Errors) -> Option<Type> {
     match &item.sig.output {
         ReturnType::Default => {
-            errors.at_span(item.sig.ident.span(), format!("`scope` returns a scope: `{wanted}`"));
+            errors.at_span(item.sig.ident.span(), format!("`scope` returns a `Scope`: `{wanted}`"));
             None
         }
-        ReturnType::Type(_, ty) if matches!(**ty, Type::ImplTrait(_)) => {
-            errors.at_span(ty.span(), format!("write the type itself: `{wanted}`"));
+        ReturnType::Type(_, ty) if is_no_scope(ty) => {
+            errors.at(ty, format!("`scope` returns a `Scope` and nothing else: `{wanted}`"));
             None
         }
         ReturnType::Type(_, ty) => Some((**ty).clone()),
+    }
+}
+
+/// Whether a type is known by its looks to be no scope. The trait would find out too, but at each place that needs the
+/// database behind it.
+fn is_no_scope(ty: &Type) -> bool {
+    const KNOWN: [&str; 7] = ["Vec", "Option", "Result", "Box", "String", "bool", "Filter"];
+    match ty {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| KNOWN.iter().any(|name| last.ident == name)),
+        Type::ImplTrait(_) | Type::Reference(_) | Type::Tuple(_) | Type::Array(_) => true,
+        _ => false,
     }
 }

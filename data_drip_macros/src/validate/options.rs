@@ -41,12 +41,10 @@ pub(crate) fn options(arguments: TokenStream, item: &mut ItemStruct, errors: &mu
     if errors.is_empty() {
         return Ok(options);
     }
-    Err(Broken {
-        target: options.target,
-        self_ty: item.ident.to_token_stream(),
-        generics: item.generics.clone(),
-        scope: None,
-    })
+    let (_, arguments, _) = item.generics.split_for_impl();
+    let ident = &item.ident;
+    let self_ty = syn::parse_quote!(#ident #arguments);
+    Err(Broken { target: options.target, self_ty, generics: item.generics.clone(), scope: None })
 }
 
 fn refuse_shape(item: &ItemStruct, errors: &mut Errors) {

@@ -7,7 +7,8 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use crate::backend::{Backend, Described, KeySpec, Statement};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Key, KeyPart};
-use crate::scope::{Scope, TableName, closest};
+use crate::scope::{Scope, TableName};
+use crate::suggest::did_you_mean;
 use crate::walk::null_key;
 
 struct Table {
@@ -100,12 +101,13 @@ async fn find(conn: &mut SqliteConnection, name: &TableName) -> Result<Table, Er
         let mut tables: Vec<String> =
             Sqlite::fetch(conn, tables).await?.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
         tables.sort_unstable();
-        let hint = match closest(&name.name, &tables) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if name.name.contains('.') => {
-                "a schema goes before it as `Scope::table((\"schema\", \"table\"))`".into()
+        let hint = if name.name.contains('.') {
+            "a schema goes before it as `Scope::table((\"schema\", \"table\"))`".to_owned()
+        } else {
+            match did_you_mean(&name.name, &tables.iter().map(String::as_str).collect::<Vec<_>>()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "is this the right database, and is it migrated?".to_owned(),
             }
-            None => "is this the right database, and is it migrated?".into(),
         };
         return Err(Error::new(ErrorKind::Configuration, format!("there is no table `{name}`: {hint}")));
     };

@@ -1,0 +1,167 @@
+//! All that the dashboard asks of the run API, without the database's type: pages are compiled once, not per driver.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::api::{DataDrip, Defaults};
+use crate::backend::Backend;
+use crate::backfill::BoxFuture;
+use crate::error::{Error, FieldError};
+use crate::options::{Choice, Raw};
+use crate::registry::BackfillInfo;
+use crate::run::{Backfiller, Run, RunBatch, RunId};
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::runs::RunEvent;
+
+pub(super) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Which runs to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RunFilter {
+    pub(super) status: Option<RunStatus>,
+    pub(super) backfill: Option<String>,
+    pub(super) before: Option<RunId>,
+    pub(super) limit: u32,
+}
+
+/// Which batches of a run to list, by position.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BatchFilter {
+    pub(super) status: Option<BatchStatus>,
+    pub(super) after: u64,
+    pub(super) limit: u32,
+}
+
+/// A run to create, as a form gave it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NewRun {
+    pub(super) backfill: String,
+    pub(super) options: HashMap<String, Raw>,
+    pub(super) batch_size: Option<u64>,
+    pub(super) limit: Option<u64>,
+    pub(super) sleep: Option<Duration>,
+    pub(super) start_at: Option<DateTime<Utc>>,
+}
+
+/// What a person can ask of an existing run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Stop,
+    StopNow,
+    Pause,
+    Resume,
+    RetryFailedBatches,
+    Delete,
+}
+
+pub(super) trait Engine: Send + Sync {
+    fn defaults(&self, backfill: &BackfillInfo) -> Defaults;
+    fn backfills(&self) -> Vec<&BackfillInfo>;
+    fn backfill(&self, name: &str) -> Option<&BackfillInfo>;
+    fn names_without_code(&self) -> Answer<'_, Vec<String>>;
+    fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>>;
+    fn runs(&self, filter: RunFilter) -> Answer<'_, Vec<Run>>;
+    fn run(&self, id: RunId) -> Answer<'_, Run>;
+    fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>>;
+    fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>>;
+    /// What is wrong with the options alone: a form that is refused for other reasons says it all at once.
+    fn check_options(&self, new: &NewRun) -> Vec<FieldError>;
+    fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run>;
+    fn act<'a>(&'a self, verb: Verb, id: RunId, by: &'a Backfiller) -> Answer<'a, Run>;
+}
+
+impl<DB: Backend> Engine for DataDrip<DB> {
+    fn defaults(&self, backfill: &BackfillInfo) -> Defaults {
+        self.defaults(backfill)
+    }
+
+    fn backfills(&self) -> Vec<&BackfillInfo> {
+        self.backfills()
+    }
+
+    fn backfill(&self, name: &str) -> Option<&BackfillInfo> {
+        self.backfill(name)
+    }
+
+    fn names_without_code(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(self.names_without_code())
+    }
+
+    fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>> {
+        Box::pin(self.choices(backfill, field))
+    }
+
+    fn runs(&self, filter: RunFilter) -> Answer<'_, Vec<Run>> {
+        Box::pin(async move {
+            let mut query = self.runs().limit(filter.limit);
+            if let Some(status) = filter.status {
+                query = query.status(status);
+            }
+            if let Some(name) = &filter.backfill {
+                query = query.backfill(name);
+            }
+            if let Some(id) = filter.before {
+                query = query.before(id);
+            }
+            query.await
+        })
+    }
+
+    fn run(&self, id: RunId) -> Answer<'_, Run> {
+        Box::pin(self.run(id))
+    }
+
+    fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>> {
+        Box::pin(async move {
+            let mut query = self.batches(id).after(filter.after).limit(filter.limit);
+            if let Some(status) = filter.status {
+                query = query.status(status);
+            }
+            query.await
+        })
+    }
+
+    fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>> {
+        Box::pin(self.events(id))
+    }
+
+    fn check_options(&self, new: &NewRun) -> Vec<FieldError> {
+        let definition = self.core.definition(&new.backfill);
+        definition.ok().and_then(|definition| definition.parse(&new.options).err()).unwrap_or_default()
+    }
+
+    fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run> {
+        Box::pin(async move {
+            let mut enqueue = self.enqueue_raw(&new.backfill, new.options).by(by);
+            if let Some(size) = new.batch_size {
+                enqueue = enqueue.batch_size(size);
+            }
+            if let Some(limit) = new.limit {
+                enqueue = enqueue.limit(limit);
+            }
+            if let Some(sleep) = new.sleep {
+                enqueue = enqueue.sleep(sleep);
+            }
+            if let Some(at) = new.start_at {
+                enqueue = enqueue.start_at(at);
+            }
+            enqueue.await
+        })
+    }
+
+    fn act<'a>(&'a self, verb: Verb, id: RunId, by: &'a Backfiller) -> Answer<'a, Run> {
+        Box::pin(async move {
+            let action = match verb {
+                Verb::Stop => self.stop(id),
+                Verb::StopNow => self.stop(id).now(),
+                Verb::Pause => self.pause(id),
+                Verb::Resume => self.resume(id),
+                Verb::RetryFailedBatches => self.retry_failed_batches(id),
+                Verb::Delete => self.delete(id),
+            };
+            action.by(by).await
+        })
+    }
+}

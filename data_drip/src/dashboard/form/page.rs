@@ -1,0 +1,101 @@
+//! The form as the template shows it: what was typed, and each error at its field.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use super::Typed;
+use super::field::FieldView;
+use crate::error::FieldError;
+use crate::options::Choice;
+use crate::registry::BackfillInfo;
+
+/// The form as the template shows it.
+#[derive(Debug, Serialize)]
+pub(in crate::dashboard) struct FormView {
+    backfill: String,
+    description: &'static str,
+    queue: &'static str,
+    fields: Vec<FieldView>,
+    batch_size: SettingView,
+    limit: SettingView,
+    sleep: SettingView,
+    start: SettingView,
+    start_at: SettingView,
+    /// Errors that belong to no field on the page.
+    errors: Vec<String>,
+    error_count: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct SettingView {
+    value: String,
+    error: Option<String>,
+}
+
+/// What can be chosen for the options whose choices come from the database.
+pub(in crate::dashboard) type Choices = HashMap<&'static str, Available>;
+
+/// What the database said can be chosen.
+#[derive(Debug)]
+pub(in crate::dashboard) enum Available {
+    These(Vec<Choice>),
+    Anything,
+    /// It did not answer.
+    Unknown,
+}
+
+impl FormView {
+    pub(in crate::dashboard) fn new(
+        info: &BackfillInfo,
+        typed: &Typed,
+        choices: &Choices,
+        errors: &[FieldError],
+    ) -> Self {
+        let mut left = Errors::new(errors);
+        let fields = info.fields.iter().map(|field| {
+            let values = typed.options.get(field.name).map_or(&[][..], Vec::as_slice);
+            FieldView::new(field, values, choices.get(field.name), left.take(field.name))
+        });
+        let fields = fields.collect();
+        let mut setting = |name: &str, value: &str| SettingView { value: value.to_owned(), error: left.take(name) };
+        Self {
+            backfill: info.name.to_owned(),
+            description: info.description,
+            queue: info.settings.queue.unwrap_or("default"),
+            fields,
+            batch_size: setting("batch_size", &typed.batch_size),
+            limit: setting("limit", &typed.limit),
+            sleep: setting("sleep", &typed.sleep),
+            start: setting("start", if typed.start == "at" { "at" } else { "now" }),
+            start_at: setting("start_at", &typed.start_at),
+            errors: left.rest(),
+            error_count: errors.len(),
+        }
+    }
+}
+
+/// Errors by field. Each is shown: at its field, or else at the top of the form.
+struct Errors<'a>(BTreeMap<&'a str, Vec<&'a str>>);
+
+impl<'a> Errors<'a> {
+    fn new(errors: &'a [FieldError]) -> Self {
+        let mut by_field: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for error in errors {
+            by_field.entry(error.field.as_str()).or_default().push(error.message.as_str());
+        }
+        Self(by_field)
+    }
+
+    fn take(&mut self, field: &str) -> Option<String> {
+        self.0.remove(field).map(|messages| messages.join("; "))
+    }
+
+    fn rest(self) -> Vec<String> {
+        let text = |(field, messages): (&str, Vec<&str>)| match field {
+            "base" | "" => messages.join("; "),
+            field => format!("{field}: {}", messages.join("; ")),
+        };
+        self.0.into_iter().map(text).collect()
+    }
+}

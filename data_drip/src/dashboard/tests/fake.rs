@@ -1,0 +1,313 @@
+//! An engine without a database: one run in every status, one backfill with every kind of option.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::api::Defaults;
+use crate::backfill::Mode;
+use crate::dashboard::engine::{Answer, BatchFilter, Engine, NewRun, RunFilter, Verb};
+use crate::error::{Error, ErrorKind, FieldError};
+use crate::key::{Key, KeyPart, KeyRange};
+use crate::options::{Choice, Field, Kind, Settings};
+use crate::registry::BackfillInfo;
+use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total};
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::runs::RunEvent;
+
+pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7 }}\u{202e}\0é";
+
+/// What a test wants of the engine, and what it was asked to do.
+#[derive(Default)]
+pub(super) struct Fake {
+    /// No backfill is linked.
+    pub(super) empty: bool,
+    /// The database does not answer.
+    pub(super) down: bool,
+    /// How creating a run is refused.
+    pub(super) refuse: Option<fn() -> Error>,
+    pub(super) created: Mutex<Vec<NewRun>>,
+    pub(super) acted: Mutex<Vec<(Verb, RunId, Backfiller)>>,
+    pub(super) infos: Vec<BackfillInfo>,
+}
+
+impl Fake {
+    pub(super) fn new() -> Self {
+        Self { infos: vec![every_kind(), plain()], ..Self::default() }
+    }
+
+    fn answer<T: Send + 'static>(&self, answer: Result<T, Error>) -> Answer<'_, T> {
+        let answer = if self.down { Err(sqlx::Error::PoolTimedOut.into()) } else { answer };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Engine for Fake {
+    fn defaults(&self, _: &BackfillInfo) -> Defaults {
+        Defaults { batch_size: 1_000, sleep: Duration::from_millis(250) }
+    }
+
+    fn backfills(&self) -> Vec<&BackfillInfo> {
+        if self.empty { Vec::new() } else { self.infos.iter().collect() }
+    }
+
+    fn backfill(&self, name: &str) -> Option<&BackfillInfo> {
+        self.backfills().into_iter().find(|info| info.name == name)
+    }
+
+    fn names_without_code(&self) -> Answer<'_, Vec<String>> {
+        self.answer(Ok(vec![HOSTILE.to_owned()]))
+    }
+
+    fn choices<'a>(&'a self, _: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>> {
+        self.answer(match field {
+            "department" => {
+                Ok(Some(vec![Choice::from("Sales"), Choice::from(HOSTILE.replace(['\0', '\u{202e}'], ""))]))
+            }
+            _ => Ok(None),
+        })
+    }
+
+    fn runs(&self, filter: RunFilter) -> Answer<'_, Vec<Run>> {
+        let before = filter.before.map_or(i64::MAX, |id| id.0);
+        let runs = (1..=40).rev().map(run).filter(|run| {
+            run.id.0 < before
+                && filter.status.is_none_or(|status| status == run.status)
+                && filter.backfill.as_ref().is_none_or(|name| *name == run.backfill)
+        });
+        self.answer(Ok(runs.take(filter.limit as usize).collect()))
+    }
+
+    fn run(&self, id: RunId) -> Answer<'_, Run> {
+        self.answer(match id.0 {
+            1..=40 => Ok(run(id.0)),
+            _ => Err(Error::new(ErrorKind::NotFound, format!("there is no run {id}"))),
+        })
+    }
+
+    fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>> {
+        let all = (1..=120).map(|position| batch(id, position));
+        let batches = all
+            .filter(|batch| batch.position > filter.after && filter.status.is_none_or(|status| status == batch.status));
+        self.answer(Ok(batches.take(filter.limit as usize).collect()))
+    }
+
+    fn events(&self, _: RunId) -> Answer<'_, Vec<RunEvent>> {
+        let event = |action: &str, detail: Option<&str>| RunEvent {
+            at: now(),
+            action: action.to_owned(),
+            backfiller: Some(who()),
+            detail: detail.map(str::to_owned),
+        };
+        self.answer(Ok(vec![event("enqueued", None), event("retried failed batches", Some(HOSTILE))]))
+    }
+
+    fn check_options(&self, _: &NewRun) -> Vec<FieldError> {
+        self.refuse.map_or_else(Vec::new, |refuse| refuse().fields().to_vec())
+    }
+
+    fn create<'a>(&'a self, new: NewRun, _: &'a Backfiller) -> Answer<'a, Run> {
+        if let Some(refuse) = self.refuse {
+            return self.answer(Err(refuse()));
+        }
+        self.created.lock().unwrap().push(new);
+        self.answer(Ok(run(7)))
+    }
+
+    fn act<'a>(&'a self, verb: Verb, id: RunId, by: &'a Backfiller) -> Answer<'a, Run> {
+        if run(id.0).status == RunStatus::Completed && verb != Verb::Delete {
+            let message = format!("run {id} is completed: there is nothing to stop");
+            return self.answer(Err(Error::new(ErrorKind::Conflict, message)));
+        }
+        self.acted.lock().unwrap().push((verb, id, by.clone()));
+        self.answer(Ok(run(id.0)))
+    }
+}
+
+pub(super) fn refused_fields() -> Error {
+    Error::invalid(vec![
+        FieldError::new("age", format!("must be a whole number, not `{HOSTILE}`")),
+        FieldError::new("token", "`hunter2` is no token"),
+        FieldError::new("nonsense", "is unknown"),
+    ])
+}
+
+fn now() -> DateTime<Utc> {
+    "2026-01-31T12:30:05.125Z".parse().unwrap()
+}
+
+fn who() -> Backfiller {
+    Backfiller::new("7<", format!("Ada {HOSTILE}"))
+}
+
+fn field(name: &'static str, kind: Kind) -> Field {
+    Field {
+        name,
+        label: name.to_owned(),
+        help: "",
+        kind,
+        required: false,
+        default: None,
+        min: None,
+        max: None,
+        has_choices: false,
+        masked: false,
+    }
+}
+
+fn info(name: &'static str, description: &'static str, mode: Mode, fields: Vec<Field>) -> BackfillInfo {
+    BackfillInfo {
+        name,
+        description,
+        type_name: "my_backfills::employees::AddRoleToEmployee",
+        module: "my_backfills::employees",
+        database: "SQLite",
+        mode,
+        settings: Settings::DEFAULT,
+        fields,
+        hooks: &[],
+        states: Vec::new(),
+    }
+}
+
+fn plain() -> BackfillInfo {
+    info("recount_orders", "Counts the orders of each customer anew.", Mode::Element, Vec::new())
+}
+
+fn every_kind() -> BackfillInfo {
+    let with = |name, kind, change: fn(&mut Field)| {
+        let mut field = field(name, kind);
+        change(&mut field);
+        field
+    };
+    let list = || vec![Choice::from("reject"), Choice::from("earlier"), Choice::from("later")];
+    let fields = vec![
+        with("department", Kind::Text, |f| {
+            f.required = true;
+            f.has_choices = true;
+            f.help = "Only employees of this department.";
+        }),
+        with("note", Kind::Text, |f| {
+            f.label = "Note <b>".to_owned();
+            f.help = "Help with <i>markup</i> & \"quotes\".";
+        }),
+        with("age", Kind::Integer, |f| {
+            f.min = Some(json!(18));
+            f.max = Some(json!(99));
+        }),
+        with("ratio", Kind::Float, |f| f.default = Some(json!(0.5))),
+        with("price", Kind::Decimal, |_| ()),
+        with("active_only", Kind::Boolean, |f| f.default = Some(json!(true))),
+        with("remote", Kind::Boolean, |_| ()),
+        with("day", Kind::Date, |_| ()),
+        with("hour", Kind::Time, |_| ()),
+        with("local_time", Kind::NaiveDateTime, |_| ()),
+        with("moment", Kind::DateTime, |f| f.default = Some(json!("2026-01-31T12:00:00Z"))),
+        with("ambiguous", Kind::Select { choices: list() }, |f| f.default = Some(json!("reject"))),
+        with("teams", Kind::MultiSelect { choices: list() }, |f| f.default = Some(json!(["later"]))),
+        with("token", Kind::Text, |f| {
+            f.required = true;
+            f.masked = true;
+            f.default = Some(json!("s3cret-default"));
+        }),
+    ];
+    let description = "Gives every employee without a role the default one.\n\nRuns in seconds; safe to repeat.";
+    info("add_role_to_employee", description, Mode::Batch, fields)
+}
+
+/// Run `id`; its status is the `id`-th of all, in turn.
+pub(super) fn run(id: i64) -> Run {
+    let status = RunStatus::ALL[usize::try_from(id - 1).unwrap() % RunStatus::ALL.len()];
+    let begun = !matches!(status, RunStatus::Pending | RunStatus::Enqueued);
+    let done = status == RunStatus::Completed;
+    let failed = status == RunStatus::Failed;
+    let options: Vec<(&str, Value)> = vec![
+        ("department", json!(HOSTILE)),
+        ("age", Value::Null),
+        ("active_only", json!(true)),
+        ("teams", json!(["later", "earlier"])),
+        ("token", json!("s3cret-value")),
+        ("removed_option", json!("s3cret-removed")),
+    ];
+    let processed = if done { 1_234_567 } else { 345_678 };
+    Run {
+        id: RunId(id),
+        backfill: match id {
+            9 => HOSTILE.to_owned(),
+            id if id % 2 == 0 => "recount_orders".to_owned(),
+            _ => "add_role_to_employee".to_owned(),
+        },
+        options: options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        batch_size: 1_000,
+        sleep: Duration::from_millis(250),
+        limit: (id == 3).then_some(2_000_000),
+        queue: "default".to_owned(),
+        timeout: None,
+        concurrency: None,
+        max_attempts: 1,
+        status,
+        backfiller: (id != 4).then(who),
+        error: (id == 13).then(|| format!("planning failed: no such table\n{HOSTILE}")),
+        start_at: (status == RunStatus::Pending).then(|| now() + TimeDelta::hours(6)),
+        created_at: now() - TimeDelta::minutes(9),
+        started_at: begun.then(|| now() - TimeDelta::minutes(8)),
+        finished_at: status.is_settled().then(now),
+        planned: done || failed,
+        total: begun.then_some(Total { count: 1_234_567, exact: id != 3 }),
+        counts: if begun {
+            Counts {
+                processed,
+                batches: 1_235,
+                pending: 20,
+                running: u64::from(status == RunStatus::Running) * 4,
+                completed: 346,
+                failed: u64::from(failed) * 6,
+                stopped: u64::from(status == RunStatus::Stopped) * 3,
+            }
+        } else {
+            Counts::default()
+        },
+        throughput: (status == RunStatus::Running).then_some(2_345.6),
+        read_at: now(),
+    }
+}
+
+/// Batch `position` of a run; the sixth of a failed one has a long and hostile error, which every later one shares.
+fn batch(run_id: RunId, position: u64) -> RunBatch {
+    let key = |text: String| {
+        Key(vec![KeyPart { tag: "integer".into(), text }, KeyPart { tag: "text".into(), text: "é".into() }])
+    };
+    let failed = run(run_id.0).status == RunStatus::Failed && position <= 6;
+    let status = match position {
+        _ if failed => BatchStatus::Failed,
+        1..=100 => BatchStatus::Completed,
+        101..=104 => BatchStatus::Running,
+        _ => BatchStatus::Pending,
+    };
+    let error = || match position {
+        6 => format!("{HOSTILE} {}", "long ".repeat(200_000)),
+        _ => format!("row {position}017: the local time 2013-11-03 01:00 is ambiguous\ncaused by: two offsets fit"),
+    };
+    let begun = status != BatchStatus::Pending;
+    RunBatch {
+        id: BatchId(i64::try_from(position).unwrap()),
+        run_id,
+        position,
+        range: KeyRange {
+            after: (position > 1).then(|| key(((position - 1) * 1_000).to_string())),
+            upto: key(if position == 5 { HOSTILE.to_owned() } else { (position * 1_000).to_string() }),
+        },
+        planned_size: 1_000,
+        processed: (status == BatchStatus::Completed).then_some(997),
+        status,
+        attempts: u32::from(failed),
+        losses: u32::from(position == 3),
+        worker: begun.then(|| "host-1:4242:a1".to_owned()),
+        error: failed.then(error),
+        due_at: now(),
+        started_at: begun.then(|| now() - TimeDelta::milliseconds(840)),
+        finished_at: (begun && status != BatchStatus::Running).then(now),
+    }
+}

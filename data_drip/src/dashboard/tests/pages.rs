@@ -1,0 +1,347 @@
+//! What pages show, what forms take and keep, what buttons do.
+
+use std::sync::Arc;
+
+use http::{StatusCode, header};
+
+use super::fake::{Fake, refused_fields};
+use super::{decoded, get, post};
+use crate::dashboard::engine::Verb;
+use crate::error::{Error, ErrorKind};
+use crate::options::Raw;
+use crate::run::{Backfiller, RunId};
+
+const PAGES: &[&str] = &[
+    "/backfills",
+    "/backfill_runs",
+    "/backfill_runs?status=failed&backfill=recount_orders",
+    "/backfill_runs/new",
+    "/backfill_runs/new?backfill=add_role_to_employee",
+    "/backfill_runs/3",
+    "/backfill_runs/6",
+    "/backfill_runs/9",
+    "/backfill_runs/13",
+    "/backfill_runs/6/batches/5",
+    "/backfill_runs/6/batches/6",
+    "/backfill_runs/3/stop",
+    "/backfill_runs/5/delete",
+    "/nowhere",
+];
+
+#[tokio::test]
+async fn nothing_hostile_becomes_markup() {
+    let fake = Arc::new(Fake::new());
+    for path in PAGES {
+        let page = get(&fake, path).await;
+        assert!(!page.html.contains("<script"), "{path}");
+        assert!(!page.html.contains("alert('1')"), "{path}: a quote is not escaped");
+        assert!(
+            !page.html.contains('\0') && !page.html.contains('\u{202e}'),
+            "{path}: a control character is not shown"
+        );
+        assert!(!page.html.contains("<b>") && !page.html.contains("<i>"), "{path}");
+        assert!(!page.html.contains("54439"), "{path}: text was taken for a template");
+        assert!(!page.html.contains("s3cret"), "{path}: a masked option is shown");
+    }
+    let run = get(&fake, "/backfill_runs/3").await;
+    assert!(
+        run.text().contains("<script>alert('1')</script>\"'&amp;{{ 7777 * 7 }}\\u{202e}\u{2400}é"),
+        "{}",
+        run.text()
+    );
+}
+
+#[tokio::test]
+async fn every_page_carries_the_headers_and_nothing_inline() {
+    let fake = Arc::new(Fake::new());
+    for path in PAGES {
+        let page = get(&fake, path).await;
+        let header = |name: &str| page.headers.get(name).map_or("", |value| value.to_str().unwrap());
+        let policy = header("content-security-policy");
+        for part in [
+            "default-src 'none'",
+            "style-src 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        ] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header("referrer-policy"), "same-origin", "{path}");
+        assert_eq!(header("cache-control"), "no-store", "{path}");
+        assert_eq!(header("content-type"), "text/html; charset=utf-8", "{path}");
+        for inline in [" style=", "<style", "javascript:", " onclick", " onload"] {
+            assert!(!page.html.contains(inline), "{path} has `{inline}`");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_error_is_cut_in_the_list_and_whole_on_its_page() {
+    let fake = Arc::new(Fake::new());
+    let list = get(&fake, "/backfill_runs/6").await;
+    assert!(list.html.len() < 100_000, "{}", list.html.len());
+    assert!(list.text().contains("The whole message"));
+    assert!(list.text().contains("row 1017: the local time 2013-11-03 01:00 is ambiguous"));
+    let batch = get(&fake, "/backfill_runs/6/batches/6").await;
+    assert!(batch.html.len() > 1_000_000);
+}
+
+#[tokio::test]
+async fn a_page_reloads_itself_only_while_nothing_can_be_lost() {
+    let fake = Arc::new(Fake::new());
+    let reloads = async |path: &str| get(&fake, path).await.headers.contains_key("refresh");
+    assert!(reloads("/backfill_runs").await);
+    assert!(reloads("/backfill_runs/3").await, "a running run");
+    assert!(!reloads("/backfill_runs/3?refresh=off").await, "its reader switched that off");
+    assert!(!reloads("/backfill_runs?before=20").await, "an older page");
+    assert!(!reloads("/backfill_runs/5").await, "nothing moves");
+    assert!(!reloads("/backfill_runs/new?backfill=add_role_to_employee").await, "a form");
+    assert!(!reloads("/backfill_runs/3/stop").await, "a question");
+}
+
+#[tokio::test]
+async fn lists_are_paged_by_key_and_filtered() {
+    let fake = Arc::new(Fake::new());
+    let first = get(&fake, "/backfill_runs").await;
+    assert!(decoded(&first.html).contains("href=\"/backfill_runs?before=16\""), "the first page ends with run 16");
+    let second = get(&fake, "/backfill_runs?before=16").await;
+    assert!(!second.html.contains("rel=\"next\""));
+    assert!(second.text().contains("Newest"));
+    let failed = get(&fake, "/backfill_runs?status=failed&backfill=recount_orders").await;
+    assert!(failed.text().contains("Only runs of recount_orders"));
+    assert!(!failed.html.contains("class=\"status running\""));
+    assert!(get(&fake, "/backfill_runs?status=completed&before=2").await.text().contains("No run matches"));
+    assert_eq!(get(&fake, "/backfill_runs?status=gone").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(get(&fake, "/backfill_runs?before=x").await.status, StatusCode::BAD_REQUEST);
+
+    let batches = get(&fake, "/backfill_runs/3").await;
+    assert!(decoded(&batches.html).contains("href=\"/backfill_runs/3?after=50#batches\""));
+    let running = get(&fake, "/backfill_runs/3?batch_status=running").await;
+    assert!(running.html.contains("/batches/101") || decoded(&running.html).contains("/batches/101"));
+    assert!(!decoded(&running.html).contains("/batches/1\""));
+}
+
+#[tokio::test]
+async fn an_empty_registry_says_how_to_link_backfills() {
+    let fake = Arc::new(Fake { empty: true, ..Fake::new() });
+    let page = get(&fake, "/backfills").await;
+    assert!(page.text().contains("use my_backfills as _;"), "{}", page.text());
+    // A run whose code is gone shows none of its options: nobody knows which are masked.
+    let run = get(&fake, "/backfill_runs/3").await;
+    assert!(run.text().contains("no code for this backfill"));
+    assert_eq!(run.text().matches("not shown").count(), 7, "six options and the sentence");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_a_page() {
+    let fake = Arc::new(Fake { down: true, ..Fake::new() });
+    for path in
+        ["/backfills", "/backfill_runs", "/backfill_runs/3", "/backfill_runs/6/batches/1", "/backfill_runs/3/stop"]
+    {
+        let page = get(&fake, path).await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(page.text().contains("The database did not answer"), "{path}");
+        assert!(!page.text().contains("pool"), "{path}: internals are shown");
+    }
+    // The form still works, with a free input where the choices are missing, and keeps what was typed.
+    let form = get(&fake, "/backfill_runs/new?backfill=add_role_to_employee").await;
+    assert_eq!(form.status, StatusCode::OK);
+    assert!(form.text().contains("could not be read from the database"));
+    let refused = post(&fake, "/backfill_runs", "backfill=add_role_to_employee&options[note]=kept").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.html.contains("value=\"kept\""));
+}
+
+#[tokio::test]
+async fn errors_are_pages_with_their_status() {
+    let fake = Arc::new(Fake::new());
+    let cases = [
+        ("/nowhere", 404, "no page at this address"),
+        ("/backfill_runs/99", 404, "there is no run 99"),
+        ("/backfill_runs/-1", 404, "there is no run -1"),
+        ("/backfill_runs/abc", 404, "no page at this address"),
+        ("/backfill_runs/99999999999999999999", 404, "no page at this address"),
+        ("/backfill_runs/6/batches/999", 404, "run 6 has no batch 999"),
+        ("/backfill_runs/6/batches/0", 404, "no page at this address"),
+        ("/backfill_runs/new?backfill=nobody", 404, "no backfill named “nobody”"),
+        ("/backfill_runs/3/pause", 405, "takes a button's click"),
+    ];
+    for (path, status, text) in cases {
+        let page = get(&fake, path).await;
+        assert_eq!(page.status.as_u16(), status, "{path}");
+        assert!(page.text().contains(text), "{path}: {}", page.text());
+    }
+    let slash = get(&fake, "/backfill_runs/?status=failed").await;
+    assert_eq!(slash.status, StatusCode::SEE_OTHER);
+    assert_eq!(slash.headers[header::LOCATION], "/backfill_runs?status=failed");
+}
+
+#[tokio::test]
+async fn the_form_has_an_input_for_every_kind() {
+    let fake = Arc::new(Fake::new());
+    let page = get(&fake, "/backfill_runs/new?backfill=add_role_to_employee").await;
+    let html = page.html.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        r#"<select id="option-department" name="options[department]" required"#,
+        r#"<option value="">Choose…</option>"#,
+        r#"<input type="text" id="option-note""#,
+        r#"<input type="number" id="option-age" name="options[age]" value="" min="18" max="99" step="1""#,
+        r#"<input type="number" id="option-ratio" name="options[ratio]" value="0.5" step="any""#,
+        r#"<input type="number" id="option-price" name="options[price]" value="" step="any""#,
+        r#"<input type="hidden" name="options[active_only]" value="false">"#,
+        r#"<input type="checkbox" id="option-active_only" name="options[active_only]" value="true" checked"#,
+        r#"<select id="option-remote" name="options[remote]">"#,
+        r#"<input type="date" id="option-day""#,
+        r#"<input type="time" id="option-hour" name="options[hour]" value="" step="1""#,
+        r#"<input type="datetime-local" id="option-local_time""#,
+        r#"<input type="datetime-local" id="option-moment" name="options[moment]" value="2026-01-31T12:00:00" step="1""#,
+        r#"<option value="reject" selected>"#,
+        r#"<input type="hidden" name="options[teams]" value="">"#,
+        r#"<input type="checkbox" name="options[teams]" value="later" checked>"#,
+        r#"<input type="password" id="option-token" name="options[token]" value="" required"#,
+        r#"name="batch_size" min="1" step="1" value="1000""#,
+        r#"name="sleep" min="0" step="any" value="0.25""#,
+    ] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_becomes_a_run() {
+    let fake = Arc::new(Fake::new());
+    let form = "backfill=add_role_to_employee&options[department]=Sales&options[note]=&options[active_only]=false\
+                &options[active_only]=true&options[teams]=&options[teams]=reject&options[teams]=later\
+                &options[token]=hunter2&batch_size=50&limit=&sleep=0.5&start=at&start_at=2026-02-01T18:30";
+    let page = post(&fake, "/backfill_runs", form).await;
+    assert_eq!(
+        (page.status, &page.headers[header::LOCATION]),
+        (StatusCode::SEE_OTHER, &"/backfill_runs/7".parse().unwrap())
+    );
+    let new = fake.created.lock().unwrap().remove(0);
+    let form = |values: &[&str]| Raw::Form(values.iter().map(ToString::to_string).collect());
+    assert_eq!(new.options["department"], form(&["Sales"]));
+    assert_eq!(new.options["note"], form(&[""]));
+    assert_eq!(new.options["active_only"], form(&["true"]));
+    assert_eq!(new.options["teams"], form(&["reject", "later"]));
+    assert_eq!((new.batch_size, new.limit), (Some(50), None));
+    assert_eq!(new.sleep, Some(std::time::Duration::from_millis(500)));
+    assert_eq!(new.start_at.unwrap().to_rfc3339(), "2026-02-01T18:30:00+00:00");
+
+    let unticked =
+        "backfill=add_role_to_employee&options[active_only]=false&options[teams]=&start=now&start_at=2026-02-01T18:30";
+    post(&fake, "/backfill_runs", unticked).await;
+    let new = fake.created.lock().unwrap().remove(0);
+    assert_eq!(new.options["active_only"], form(&["false"]));
+    assert_eq!(new.options["teams"], form(&[]));
+    assert_eq!(new.start_at, None, "the time is hidden when “now” is chosen");
+}
+
+#[tokio::test]
+async fn a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_where() {
+    let fake = Arc::new(Fake { refuse: Some(refused_fields), ..Fake::new() });
+    let form = "backfill=add_role_to_employee&options[department]=Gone&options[note]=%22%3E%3Cb%3Ekept&options[age]=old\
+                &options[active_only]=false&options[teams]=&options[teams]=earlier&options[ambiguous]=later\
+                &options[token]=hunter2&batch_size=77&limit=5&sleep=1.5&start=at&start_at=2026-02-01T18:30";
+    let page = post(&fake, "/backfill_runs", form).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let html = decoded(&page.html);
+    for kept in [
+        r#"<option value="Gone" selected>"#,
+        r#"value=""><b>kept""#,
+        r#"name="options[age]" value="old""#,
+        r#"value="earlier" checked"#,
+        r#"<option value="later" selected>"#,
+        r#"value="77""#,
+        r#"value="5""#,
+        r#"value="1.5""#,
+        r#"value="at" id="start-at-choice" checked"#,
+        r#"value="2026-02-01T18:30""#,
+    ] {
+        assert!(html.contains(kept), "{kept} is lost");
+    }
+    assert!(!page.html.contains("<b>kept"), "what was typed became markup");
+    assert!(!page.html.contains(r#"name="options[active_only]" value="true" checked"#));
+    assert!(!page.html.contains("hunter2"), "a masked value came back");
+    assert!(page.text().contains("must be a whole number, not"));
+    assert!(page.text().contains("nonsense: is unknown"), "an error without a field is at the top");
+    assert!(page.html.contains("aria-invalid=\"true\""));
+}
+
+#[tokio::test]
+async fn the_form_refuses_what_it_does_not_know() {
+    let fake = Arc::new(Fake::new());
+    let cases = [
+        ("backfill=recount_orders&admin=1", "admin: is no field of this form"),
+        ("backfill=recount_orders&batch_size=1&batch_size=2", "was sent twice"),
+        ("backfill=recount_orders&batch_size=many", "must be a whole number"),
+        ("backfill=recount_orders&limit=-1", "must be a whole number, or empty for all"),
+        ("backfill=recount_orders&sleep=-1", "must be a number of seconds"),
+        ("backfill=recount_orders&sleep=nan", "must be a number of seconds"),
+        ("backfill=recount_orders&start=at", "is missing"),
+        ("backfill=recount_orders&start=at&start_at=tomorrow", "must be a date and time"),
+        ("backfill=recount_orders&start=later", "must be “now” or “at”"),
+    ];
+    for (form, text) in cases {
+        let page = post(&fake, "/backfill_runs", form).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
+        assert!(page.text().contains(text), "{form}: {}", page.text());
+    }
+    assert_eq!(post(&fake, "/backfill_runs", "").await.status, StatusCode::NOT_FOUND);
+    let large = post(&fake, "/backfill_runs", &format!("backfill={}", "x".repeat(300_000))).await;
+    assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(large.text().contains("256 KiB"));
+    assert!(fake.created.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_identical_active_run_is_a_conflict_on_the_form() {
+    let duplicate = || Error::new(ErrorKind::Conflict, "run 12 is the same and still active");
+    let fake = Arc::new(Fake { refuse: Some(duplicate), ..Fake::new() });
+    let page = post(&fake, "/backfill_runs", "backfill=recount_orders").await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    assert!(page.text().contains("run 12 is the same and still active"));
+}
+
+#[tokio::test]
+async fn buttons_do_what_they_say_as_who_clicked() {
+    let fake = Arc::new(Fake::new());
+    let cases = [
+        ("stop", "", Verb::Stop),
+        ("stop", "now=1", Verb::StopNow),
+        ("pause", "", Verb::Pause),
+        ("resume", "", Verb::Resume),
+        ("retry_failed_batches", "", Verb::RetryFailedBatches),
+        ("delete", "", Verb::Delete),
+    ];
+    for (action, form, _) in cases {
+        let page = post(&fake, &format!("/backfill_runs/3/{action}"), form).await;
+        let target = if action == "delete" { "/backfill_runs" } else { "/backfill_runs/3" };
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{action}");
+        assert_eq!(page.headers[header::LOCATION], target);
+    }
+    let acted = fake.acted.lock().unwrap().clone();
+    assert_eq!(acted, cases.map(|(_, _, verb)| (verb, RunId(3), Backfiller::new(1, "Grace"))));
+
+    for (action, form) in [("pause", "now=1"), ("stop", "now=0"), ("stop", "now=1&now=1"), ("delete", "sure=yes")] {
+        let page = post(&fake, &format!("/backfill_runs/3/{action}"), form).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{action} {form}");
+    }
+    let refused = post(&fake, "/backfill_runs/5/stop", "").await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.text().contains("run 5 is completed: there is nothing to stop"));
+    assert!(decoded(&refused.html).contains("href=\"/backfill_runs/5\""), "the way back");
+    assert_eq!(fake.acted.lock().unwrap().len(), cases.len());
+}
+
+#[tokio::test]
+async fn hostile_names_survive_links() {
+    let fake = Arc::new(Fake::new());
+    let page = get(&fake, "/backfills").await;
+    let html = decoded(&page.html);
+    let link = html.split("?backfill=").nth(1).unwrap().split('"').next().unwrap();
+    let listed = get(&fake, &format!("/backfill_runs?backfill={link}")).await;
+    assert!(listed.html.contains("/backfill_runs/9") || decoded(&listed.html).contains("/backfill_runs/9"), "{link}");
+}

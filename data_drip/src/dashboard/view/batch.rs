@@ -1,0 +1,79 @@
+//! A batch and its error.
+
+use serde::Serialize;
+
+use super::SHORT;
+use crate::dashboard::format::{self, Moment};
+use crate::run::RunBatch;
+
+#[derive(Debug, Serialize)]
+pub(in crate::dashboard) struct BatchView {
+    position: u64,
+    keys: String,
+    status: &'static str,
+    planned_size: String,
+    processed: Option<String>,
+    attempts: u32,
+    losses: u32,
+    worker: Option<String>,
+    due_at: Moment,
+    started_at: Option<Moment>,
+    finished_at: Option<Moment>,
+    took: Option<String>,
+    error: Option<ErrorView>,
+}
+
+/// An error with its first line for the fold, and whether there is more than is here.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct ErrorView {
+    summary: String,
+    text: String,
+    cut: bool,
+}
+
+impl ErrorView {
+    fn new(error: &str, limit: Option<usize>) -> Self {
+        let (text, cut) = format::shortened(error, limit.unwrap_or(usize::MAX));
+        let first = error.lines().find(|line| !line.trim().is_empty()).unwrap_or("(no message)");
+        Self { summary: format::shortened(first, SHORT).0.into_owned(), text: text.into_owned(), cut }
+    }
+}
+
+impl BatchView {
+    /// `error_limit` is how many characters of its error are sent; `None` for all.
+    pub(in crate::dashboard) fn new(batch: &RunBatch, error_limit: Option<usize>) -> Self {
+        let took = batch.started_at.zip(batch.finished_at).and_then(|(from, to)| (to - from).to_std().ok());
+        let keys = batch.range.to_string();
+        Self {
+            position: batch.position,
+            keys: match error_limit {
+                Some(_) => format::shortened(&keys, SHORT).0.into_owned(),
+                None => format::visible(&keys).into_owned(),
+            },
+            status: batch.status.as_str(),
+            planned_size: format::number(batch.planned_size),
+            processed: batch.processed.map(format::number),
+            attempts: batch.attempts,
+            losses: batch.losses,
+            worker: batch.worker.clone(),
+            due_at: batch.due_at.into(),
+            started_at: batch.started_at.map(Moment::from),
+            finished_at: batch.finished_at.map(Moment::from),
+            took: took.map(format::duration),
+            error: batch.error.as_deref().map(|error| ErrorView::new(error, error_limit)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_is_folded_to_its_first_line() {
+        let error = ErrorView::new("\n  row 7: no such zone\ncaused by: x", Some(12));
+        assert_eq!(error.summary, "  row 7: no such zone");
+        assert_eq!((error.text.chars().count(), error.cut), (13, true));
+        assert!(!ErrorView::new(&"x".repeat(1_000_000), None).cut);
+    }
+}

@@ -1,0 +1,246 @@
+//! The statements of the walk, and what their rows say.
+
+use std::time::Instant;
+
+use sea_query::{Alias, Expr, Func, Order, Query, SelectStatement};
+
+use crate::backend::{Backend, KeySpec, Session, Statement};
+use crate::error::{Error, ErrorKind};
+use crate::key::{Key, KeyPart};
+use crate::scope::Scope;
+
+/// The count of a page, beside the key's own columns.
+const COUNT: &str = "data_drip_count";
+
+/// A connection to read on, and what to read.
+pub(super) struct Reader<'r, DB: Backend> {
+    pub(super) scope: &'r Scope<DB>,
+    pub(super) spec: &'r KeySpec,
+    pub(super) conn: &'r mut DB::Connection,
+    pub(super) session: &'r DB::Session,
+}
+
+/// The last key of some rows, and how many they are.
+pub(super) enum Page {
+    Rows {
+        last: Key,
+        rows: u64,
+    },
+    Empty,
+    /// The deadline struck.
+    Struck,
+}
+
+/// Which rows a page is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Matching,
+    All,
+}
+
+impl<DB: Backend> Reader<'_, DB> {
+    /// The last of the next `limit` rows in the keys after `after` up to `upto`.
+    pub(super) async fn page(
+        &mut self,
+        of: Of,
+        after: Option<&Key>,
+        upto: &Key,
+        limit: u64,
+        deadline: Option<Instant>,
+    ) -> Result<Page, Error> {
+        let statement = page(self.scope, self.spec, of, after, upto, limit)?;
+        let rows = match deadline {
+            Some(deadline) => self.within(deadline, statement).await?,
+            None => Some(DB::fetch(self.conn, statement).await?),
+        };
+        let Some(rows) = rows else { return Ok(Page::Struck) };
+        let Some(row) = rows.first() else { return Ok(Page::Empty) };
+        match unsigned(DB::int(row, self.spec.columns.len())?) {
+            0 => Ok(Page::Empty),
+            rows => Ok(Page::Rows { last: key_at::<DB>(self.spec, row, 0)?, rows }),
+        }
+    }
+
+    /// Fetches before the deadline; `None` when it struck.
+    ///
+    /// Dropped half-way, it leaves the deadline to the statement that still runs; whoever drops it lifts it.
+    pub(super) async fn within(
+        &mut self,
+        deadline: Instant,
+        statement: Statement,
+    ) -> Result<Option<Vec<DB::Row>>, Error> {
+        self.session.deadline(Some(deadline));
+        let fetched = DB::fetch(self.conn, statement).await;
+        self.session.deadline(None);
+        match fetched {
+            Ok(rows) => Ok(Some(rows)),
+            Err(error) if DB::is_interrupted(&error) && !self.session.is_interrupted() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Where SQLite lets NULL into a key, `(a, b) > (x, y)` and `(a, b) <= (x, y)` both pass over a row `(x, NULL)`.
+pub(super) async fn refuse_null_beside<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    conn: &mut DB::Connection,
+    boundary: &Key,
+) -> Result<(), Error> {
+    // In here only: the trait takes `max` and its like over for every type.
+    use sea_query::ExprTrait as _;
+
+    for (place, column) in spec.columns.iter().enumerate() {
+        if !spec.nullable.contains(column) {
+            continue;
+        }
+        let mut select = Query::select();
+        select.expr(Expr::cust("1")).from(scope.table.to_ref()).limit(1);
+        for (column, part) in spec.columns.iter().zip(&boundary.0).take(place) {
+            select.and_where(Expr::col(Alias::new(column)).eq(DB::key_value(part)?));
+        }
+        select.and_where(Expr::col(Alias::new(column)).is_null());
+        if !DB::fetch(conn, DB::build(&select)).await?.is_empty() {
+            return Err(null_key(&spec.table, column));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn page<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    of: Of,
+    after: Option<&Key>,
+    upto: &Key,
+    limit: u64,
+) -> Result<Statement, Error> {
+    let columns = || spec.columns.iter().map(Alias::new);
+    let mut page = rows(scope, spec, of, after, upto)?;
+    page.columns(columns()).limit(limit);
+    order(spec, &mut page, &Order::Asc);
+    let mut last = Query::select();
+    if let [column] = spec.columns.as_slice() {
+        // Half the time of the other form (measured on SQLite: 0.2 µs a row).
+        last.expr_as(Func::max(Expr::col(Alias::new(column))), Alias::new(column))
+            .expr_as(Func::count(Expr::cust("*")), Alias::new(COUNT))
+            .from_subquery(page, Alias::new("page"));
+    } else {
+        let mut counted = Query::select();
+        counted.expr(Func::count(Expr::cust("*"))).from_subquery(page.clone(), Alias::new("page"));
+        last.columns(columns())
+            .expr_as(Expr::from(counted), Alias::new(COUNT))
+            .from_subquery(page, Alias::new("page"))
+            .limit(1);
+        order(spec, &mut last, &Order::Desc);
+    }
+    let mut select = rendered::<DB>(spec);
+    select.column(Alias::new(COUNT)).from_subquery(last, Alias::new("last"));
+    Ok(DB::build(&select))
+}
+
+/// The greatest key of the table.
+pub(super) fn greatest<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec) -> Statement {
+    let mut select = rendered::<DB>(spec);
+    select.from(scope.table.to_ref()).limit(1);
+    order(spec, &mut select, &Order::Desc);
+    DB::build(&select)
+}
+
+/// A row that matches, if any does.
+pub(super) fn any<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec) -> Result<Statement, Error> {
+    let mut select = Query::select();
+    select.expr(Expr::cust("1")).from(scope.table.to_ref()).limit(1).and_where_option(scope.condition(spec)?);
+    Ok(DB::build(&select))
+}
+
+/// How many rows match.
+pub(super) fn count<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec, upto: &Key) -> Result<Statement, Error> {
+    let mut select = rows(scope, spec, Of::Matching, None, upto)?;
+    select.expr(Func::count(Expr::cust("*")));
+    Ok(DB::build(&select))
+}
+
+/// How many rows, and how many that match, are among the first or the last `limit` of the table.
+pub(super) fn sample<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    upto: &Key,
+    from: &Order,
+    limit: u64,
+) -> Result<Statement, Error> {
+    let mut page = rows(scope, spec, Of::All, None, upto)?;
+    let condition = scope.condition(spec)?.unwrap_or_else(|| Expr::cust("1 = 1"));
+    page.expr_as(Expr::case(condition, 1).finally(0), Alias::new(COUNT)).limit(limit);
+    order(spec, &mut page, from);
+    let mut select = Query::select();
+    select
+        .expr(Func::count(Expr::cust("*")))
+        .expr(Func::sum(Expr::col(Alias::new(COUNT))))
+        .from_subquery(page, Alias::new("page"));
+    Ok(DB::build(&select))
+}
+
+/// `SELECT … FROM table WHERE` in the range.
+fn rows<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    of: Of,
+    after: Option<&Key>,
+    upto: &Key,
+) -> Result<SelectStatement, Error> {
+    let mut select = Query::select();
+    select.from(scope.table.to_ref());
+    for bound in in_range::<DB>(spec, after, upto)? {
+        select.and_where(bound);
+    }
+    if of == Of::Matching {
+        select.and_where_option(scope.condition(spec)?);
+    }
+    Ok(select)
+}
+
+fn rendered<DB: Backend>(spec: &KeySpec) -> SelectStatement {
+    let mut select = Query::select();
+    select.exprs(spec.columns.iter().map(|column| DB::key_text(column)));
+    select
+}
+
+fn order(spec: &KeySpec, select: &mut SelectStatement, order: &Order) {
+    for column in &spec.columns {
+        select.order_by(Alias::new(column), order.clone());
+    }
+}
+
+/// The conditions that hold the keys of a range.
+pub(crate) fn in_range<DB: Backend>(spec: &KeySpec, after: Option<&Key>, upto: &Key) -> Result<Vec<Expr>, Error> {
+    let after = after.map(|after| DB::key_after(&spec.columns, after)).transpose()?;
+    Ok(after.into_iter().chain([DB::key_upto(&spec.columns, upto)?]).collect())
+}
+
+/// The key that the columns of a row from `first` spell.
+pub(crate) fn key_at<DB: Backend>(spec: &KeySpec, row: &DB::Row, first: usize) -> Result<Key, Error> {
+    let parts = spec.columns.iter().enumerate().map(|(i, column)| {
+        let Some(rendered) = DB::text(row, first + i)? else { return Err(null_key(&spec.table, column)) };
+        let (tag, text) = rendered.split_once(':').unwrap_or(("", &rendered));
+        let part = KeyPart { tag: tag.into(), text: text.into() };
+        // Refuses, now and not when it is bound, what cannot be.
+        DB::key_value(&part)?;
+        Ok(part)
+    });
+    parts.collect::<Result<_, _>>().map(Key)
+}
+
+pub(crate) fn null_key(table: &str, column: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "the key column `{column}` of `{table}` holds NULL in some rows, and those would be passed over: give them \
+             a value and declare the column NOT NULL, or name another key with `.key(..)`"
+        ),
+    )
+}
+
+pub(super) fn unsigned(count: Option<i64>) -> u64 {
+    count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
+}

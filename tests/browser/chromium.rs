@@ -1,0 +1,197 @@
+//! A real Chromium, driven by chromedriver over `WebDriver`; one of each per test.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use axum::http::Method;
+use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// As long as a page may take to show what it should; nothing waits this long unless it fails.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(crate) struct Browser {
+    pub(crate) client: Client,
+    driver: Child,
+    port: u16,
+    _profile: TempDir,
+}
+
+/// Finds both programs, or says loudly why the test does not run. With `DATA_DRIP_REQUIRE_BROWSER` set, that is a failure.
+fn programs(test: &str) -> Option<(PathBuf, PathBuf)> {
+    let find = |names: &[&str]| {
+        let path = std::env::var_os("PATH")?;
+        let folders: Vec<_> = std::env::split_paths(&path).collect();
+        names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|file| file.is_file())
+    };
+    let chromium = find(&["chromium", "chromium-browser", "google-chrome"]);
+    let found = chromium.zip(find(&["chromedriver"]));
+    if found.is_none() {
+        assert!(
+            std::env::var_os("DATA_DRIP_REQUIRE_BROWSER").is_none(),
+            "chromium and chromedriver are required, and not installed"
+        );
+        // Past the test harness, which swallows what passing tests print.
+        let line = format!("SKIPPED browser::{test}: chromium or chromedriver is not installed\n");
+        std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
+    }
+    found
+}
+
+impl Browser {
+    /// `None` when there is no Chromium here; that has been said then.
+    pub(crate) async fn start(test: &str) -> Option<Self> {
+        let (chromium, chromedriver) = programs(test)?;
+        let profile = TempDir::new().expect("a folder for the profile");
+        let mut driver = Command::new(chromedriver)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver starts");
+        let port = port(&mut driver);
+        let mut flags: Vec<String> = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1280,900",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": flags, "binary": chromium },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!() };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("a session with chromedriver");
+        Some(Self { client, driver, port, _profile: profile })
+    }
+
+    /// The element with this `XPath`, as soon as there is one.
+    pub(crate) async fn find(&self, xpath: &str) -> Element {
+        match self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(xpath)).await {
+            Ok(element) => element,
+            Err(error) => panic!("{xpath} is not there: {error}\n{}", self.text().await),
+        }
+    }
+
+    /// The button or link that reads `label`.
+    pub(crate) async fn click(&self, label: &str) {
+        let xpath = format!("//*[self::button or self::a][normalize-space()='{label}']");
+        self.find(&xpath).await.click().await.expect("it can be clicked");
+    }
+
+    /// The input of the label that reads `label`.
+    pub(crate) async fn field(&self, label: &str) -> Element {
+        self.find(&format!("//*[@id=//label[starts-with(normalize-space(), '{label}')]/@for]")).await
+    }
+
+    /// Waits, without touching the page, until the run it shows has this status.
+    pub(crate) async fn status(&self, word: &str) {
+        self.find(&format!("//h1/span[@class='status {word}']")).await;
+    }
+
+    pub(crate) async fn text(&self) -> String {
+        match self.client.find(Locator::Css("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Everything that the console says: errors, warnings, refusals of the content security policy.
+    pub(crate) async fn console(&self) -> Vec<String> {
+        let command = Session { path: "se/log", body: json!({ "type": "browser" }) };
+        let log = self.client.issue_cmd(command).await.expect("chromedriver keeps the console");
+        log.as_array().into_iter().flatten().map(ToString::to_string).collect()
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.client.issue_cmd(Session { path: "goog/cdp/execute", body }).await.expect("a command of the dev tools");
+    }
+
+    /// The page in light and dark, wide and narrow, into `folder`; none may be wider than its window.
+    pub(crate) async fn screenshots(&self, folder: &Path, name: &str) {
+        for scheme in ["light", "dark"] {
+            let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+            self.devtools("Emulation.setEmulatedMedia", feature).await;
+            for (size, width, height) in [("wide", 1280, 900), ("narrow", 360, 780)] {
+                let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+                self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+                let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+                let overflow = self.client.execute(overflow, Vec::new()).await.expect("a width");
+                assert_eq!(overflow, 0, "{name} is too wide for {width} pixels");
+                let png = self.client.screenshot().await.expect("a picture");
+                std::fs::write(folder.join(format!("{name}-{scheme}-{size}.png")), png).expect("it can be kept");
+            }
+        }
+        self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
+    }
+
+    pub(crate) async fn close(self) {
+        self.client.clone().close().await.expect("the session ends");
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Killed outright, the driver would leave its Chromium behind when a test fails.
+        let asked = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut driver| {
+            driver.set_read_timeout(Some(Duration::from_secs(5)))?;
+            driver.write_all(b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            driver.read_to_end(&mut Vec::new())
+        });
+        if asked.is_err() {
+            let _ = self.driver.kill();
+        }
+        let _ = self.driver.wait();
+    }
+}
+
+/// chromedriver says which port it has taken.
+fn port(driver: &mut Child) -> u16 {
+    let output = driver.stdout.take().expect("it is piped");
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let port = lines
+        .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok())
+        .expect("chromedriver starts");
+    // It goes on talking, and must not be held up by a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    port
+}
+
+/// A POST to the session that the `WebDriver` standard does not know.
+#[derive(Debug)]
+struct Session {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Session {
+    fn endpoint(&self, base_url: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base_url.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
+}

@@ -1,0 +1,137 @@
+//! A host application with the dashboard, on a port of its own, and the backfills that the tests run.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use data_drip::Backfiller;
+use data_drip::dashboard::Access;
+use data_drip::sqlite::prelude::*;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// How a repeated hour is read.
+#[derive(OptionEnum, Clone, Copy, Debug)]
+pub(crate) enum Ambiguous {
+    Reject,
+    Earlier,
+}
+
+/// Gives every employee of a department a role.
+///
+/// Safe to repeat.
+#[backfill(batch_size = 100)]
+pub(crate) struct AddRole {
+    /// Only employees of this department.
+    pub(crate) department: String,
+    #[option(min = 0, max = 120)]
+    pub(crate) age: Option<i64>,
+    #[option(default = true)]
+    pub(crate) active_only: bool,
+    #[option(default = Ambiguous::Reject)]
+    pub(crate) ambiguous: Ambiguous,
+    pub(crate) moment: Option<chrono::DateTime<chrono::Utc>>,
+    /// A key for the personnel office.
+    #[option(masked)]
+    pub(crate) token: Option<String>,
+}
+
+#[backfill]
+impl AddRole {
+    fn scope(&self) -> Scope {
+        Scope::table("employees").filter(col("role").is_null()).filter(col("department").eq(&self.department))
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("role", "intern").execute().await?;
+        Ok(())
+    }
+}
+
+/// Takes its time, so that it can be stopped.
+#[backfill(batch_size = 10, sleep = "50ms")]
+pub(crate) struct Slow {}
+
+#[backfill]
+impl Slow {
+    fn scope(&self) -> Scope {
+        Scope::table("employees")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("role", "slow").execute().await?;
+        Ok(())
+    }
+}
+
+/// Fails on one row until somebody mends it.
+#[backfill(batch_size = 500)]
+pub(crate) struct Poisoned {}
+
+#[backfill]
+impl Poisoned {
+    fn scope(&self) -> Scope {
+        Scope::table("employees")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        let keys = batch.keys().await?;
+        let mended: i64 = sqlx::query_scalar("SELECT count(*) FROM mended").fetch_one(batch.conn()).await?;
+        if mended == 0 && keys.iter().any(|key| key.to_string() == "700") {
+            return Err("row 700 has <script>alert(1)</script> in it".into());
+        }
+        batch.update_all().set("role", "mended").execute().await?;
+        Ok(())
+    }
+}
+
+pub(crate) struct Host {
+    pub(crate) pool: SqlitePool,
+    pub(crate) origin: String,
+    shut_down: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    _folder: TempDir,
+}
+
+impl Host {
+    pub(crate) async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("host.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal);
+        let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+        let schema = "CREATE TABLE employees (id INTEGER PRIMARY KEY, department TEXT, role TEXT);
+             CREATE TABLE mended (id INTEGER PRIMARY KEY);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO employees SELECT i, 'Sales', NULL FROM n";
+        sqlx::raw_sql(schema).execute(&pool).await.unwrap();
+
+        let drip = DataDrip::builder(pool.clone()).build().await.unwrap();
+        let worker = drip.start();
+        let who = async || Access::Act(Backfiller::new(7, "Grace Hopper"));
+        let look = async || Access::Look(Backfiller::new(8, "Ada Lovelace"));
+        let app = Router::new()
+            .route("/", get(async || "the host itself"))
+            .merge(drip.dashboard_at("/data_drip", who))
+            .nest("/look", drip.dashboard(look));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let (shut_down, signal) = oneshot::channel();
+        let stop = worker.shutdown_on(async {
+            let _ = signal.await;
+        });
+        let server = tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stop).await });
+        Self { pool, origin, shut_down, server, _folder: folder }
+    }
+
+    /// Shuts down as a host does, whatever is still open.
+    pub(crate) async fn stop(self) {
+        self.shut_down.send(()).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(15), self.server).await;
+        ended.expect("an open page held the shutdown").unwrap().unwrap();
+    }
+}

@@ -1,0 +1,1 @@
+//! Nothing of its own: each of its tests is a binary that links other crates.

@@ -1,0 +1,19 @@
+//! An async scope.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    async fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+//! A batch size in words.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill(batch_size = "many")]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

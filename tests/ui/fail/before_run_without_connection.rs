@@ -1,0 +1,23 @@
+//! `before_run` without its connection.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+
+    async fn before_run(&self, run: &Run) {
+        let _ = run;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,23 @@
+//! Both processing functions.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+
+    async fn process_element(&self, row: (i64,), conn: &mut Connection) {
+        let _ = (row.0, conn);
+    }
+}
+
+fn main() {}

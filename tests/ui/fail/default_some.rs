@@ -1,0 +1,22 @@
+//! A default wrapped by hand.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix {
+    #[option(default = Some(18))]
+    age: Option<i64>,
+}
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

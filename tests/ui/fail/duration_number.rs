@@ -1,0 +1,19 @@
+//! A duration that is a number.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill(timeout = 30)]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! An impl without its struct.
+
+use data_drip::sqlite::prelude::*;
+
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

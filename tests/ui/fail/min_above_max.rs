@@ -1,0 +1,22 @@
+//! Bounds that cross.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix {
+    #[option(min = 10, max = -1)]
+    age: i64,
+}
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! On a function.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+async fn fix() {}
+
+fn main() {}

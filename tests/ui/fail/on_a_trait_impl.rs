@@ -1,0 +1,26 @@
+//! On the impl of a trait.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+#[backfill]
+impl Clone for Fix {
+    fn clone(&self) -> Self {
+        Self
+    }
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! An option under a condition.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix {
+    #[cfg(unix)]
+    age: i64,
+}
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,21 @@
+//! An option of an option.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix {
+    age: Option<Option<i64>>,
+}
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

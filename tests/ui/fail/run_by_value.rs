@@ -1,0 +1,19 @@
+//! The run by value.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>, run: Run) {
+        let _ = (batch, run);
+    }
+}
+
+fn main() {}

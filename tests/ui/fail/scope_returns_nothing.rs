@@ -1,0 +1,17 @@
+//! A scope that returns nothing.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) {}
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

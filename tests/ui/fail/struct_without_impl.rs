@@ -1,0 +1,8 @@
+//! A struct without its impl.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix;
+
+fn main() {}

@@ -1,0 +1,19 @@
+//! A tuple struct.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix(i64);
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

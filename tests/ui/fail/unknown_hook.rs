@@ -1,0 +1,21 @@
+//! A hook that there is not.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+
+    async fn before_everything(&self) {}
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! A misspelt key of an option.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix {
+    #[option(defualt = 18)]
+    age: i64,
+}
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}
