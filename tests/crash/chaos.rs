@@ -39,7 +39,8 @@ async fn kills_naps_deploys_and_pauses_together_lose_and_repeat_nothing() {
             2 => {
                 victim.ask_to_end();
                 let next = orders(habitat.child(victim.name())).start();
-                drop(std::mem::replace(victim, next).ended().await);
+                let ended = std::mem::replace(victim, next).ended().await;
+                assert!(ended.success(), "{ended}");
             }
             _ => {
                 drip.pause(run).await.unwrap();

@@ -84,6 +84,18 @@ async fn claimed_and_not_begun(habitat: &Habitat, name: &str) -> Child {
     child
 }
 
+/// Two processes have claimed a batch and wait for the write lock; the third holds it, in its own batch's transaction,
+/// until it is released at [`Moment::Written`].
+async fn two_wait_for_a_third(habitat: &Habitat, third: &str) -> (Vec<Child>, Child) {
+    let waiting = vec![claimed_and_not_begun(habitat, "a").await, claimed_and_not_begun(habitat, "b").await];
+    habitat.hold(third, Moment::Written);
+    let busy = habitat.child(third).start();
+    habitat.reached(third, Moment::Written).await;
+    habitat.release("a", Moment::Scope);
+    habitat.release("b", Moment::Scope);
+    (waiting, busy)
+}
+
 async fn pending(habitat: &Habitat) -> i64 {
     habitat.number("SELECT count(*) FROM data_drip_backfill_run_batches WHERE status = 'pending'").await
 }

@@ -6,7 +6,7 @@ use data_drip::sqlite::prelude::DataDrip;
 use data_drip::{Backfill, RunId, RunStatus};
 use sqlx::Sqlite;
 use zoo::backfills::{StampAll, StampEach};
-use zoo::{Habitat, Journal};
+use zoo::{Habitat, Journal, Moment};
 
 use crate::{herd, random, shut_down};
 
@@ -84,4 +84,24 @@ async fn nothing_starts(habitat: &Habitat, run: RunId) {
     zoo::eventually("the workers beat on", async || habitat.number(beats).await >= before + 3).await;
     assert_eq!(habitat.processed().await, processed, "something was processed after the run was halted");
     habitat.audit(run).await;
+}
+
+#[tokio::test]
+async fn stop_now_rolls_back_a_batch_of_another_process_however_long_it_takes() {
+    let habitat = Habitat::with_items(200, Journal::WriteAhead).await;
+    let run = habitat.enqueue(StampAll { linger_ms: 0, tag: 0 }, 50).await.id;
+    habitat.hold("busy", Moment::Written);
+    let busy = habitat.child("busy").start();
+    habitat.reached("busy", Moment::Written).await;
+    let drip = habitat.drip().await;
+    // The batch itself would never end.
+    assert_eq!(drip.stop(run).now().await.unwrap().status, RunStatus::Stopped);
+    assert_eq!(habitat.processed().await, 0);
+    habitat.becomes("SELECT count(*) FROM data_drip_backfill_run_batches WHERE status = 'running'", 0).await;
+
+    habitat.release("busy", Moment::Written);
+    drip.resume(run).await.unwrap();
+    assert_eq!(habitat.settled(run).await.status, RunStatus::Completed);
+    habitat.audit(run).await;
+    shut_down(vec![busy]).await;
 }

@@ -12,9 +12,9 @@ use crate::Habitat;
 const SHOWN: usize = 20;
 
 impl Habitat {
-    /// Checks a run over `items`: its batches cover every item without gap or overlap, every item of a completed batch
-    /// was processed once and by that batch, every other item never, all counts are what the ledger says, and nothing
-    /// is left in anybody's hands. Gives back the batches.
+    /// Checks a run over `items`: its batches overlap nowhere and, once it is planned, leave nothing out; every item of
+    /// a completed batch was processed once and by that batch, every other item never; all counts are what the ledger
+    /// says; nothing is left in anybody's hands. Gives back the batches.
     ///
     /// # Panics
     /// When anything of that is not so.
@@ -47,7 +47,7 @@ impl Habitat {
                 wrong.push(format!("batch {} is left in the hands of {:?}", batch.id, batch.worker));
             }
         }
-        if covered.len() != items.len() {
+        if run.planned && covered.len() != items.len() {
             wrong.push(format!("{} items, {} of them in batches", items.len(), covered.len()));
         }
         if !ledger.is_empty() {
@@ -61,11 +61,10 @@ impl Habitat {
         if self.number(torn).await != 0 {
             wrong.push("items and the ledger do not tell the same story".to_owned());
         }
-        if run.status.is_settled() && self.number("SELECT count(planner) FROM data_drip_backfill_runs").await != 0 {
-            wrong.push("somebody still plans".to_owned());
-        }
         let shown: Vec<_> = wrong.iter().take(SHOWN).collect();
         assert!(wrong.is_empty(), "{} mistakes in {run:?}: {shown:#?}", wrong.len());
+        // Whoever settled the run may be about to give the role back.
+        self.becomes(&format!("SELECT count(planner) FROM data_drip_backfill_runs WHERE id = {id}"), 0).await;
         batches
     }
 

@@ -99,7 +99,7 @@ impl StampEach {
     }
 }
 
-/// Writes without a helper of the batch, and much: more than SQLite keeps in memory until the commit.
+/// Writes without a helper of the batch, so much that SQLite does not keep it in memory until the commit if need be.
 #[backfill]
 pub struct Heavy {
     /// Bytes for each item.
@@ -109,7 +109,7 @@ pub struct Heavy {
 #[backfill]
 impl Heavy {
     fn scope(&self) -> Scope {
-        Scope::table("items").filter(col("text").is_null())
+        Scope::table("items")
     }
 
     async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {

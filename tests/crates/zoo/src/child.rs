@@ -36,7 +36,9 @@ pub struct Orders {
     folder: PathBuf,
     journal: Journal,
     lease: Duration,
+    busy_timeout: Duration,
     grace: Duration,
+    threads: usize,
     queue: Option<String>,
     leave: Leave,
 }
@@ -59,7 +61,10 @@ impl Habitat {
             folder: self.folder().to_owned(),
             journal: self.journal(),
             lease: Duration::from_secs(1),
+            busy_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(30),
+            // More than a test ever blocks.
+            threads: 4,
             queue: None,
             leave: Leave::Shutdown,
         }
@@ -70,6 +75,18 @@ impl Orders {
     /// How long it keeps its batches without a beat; one second.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// How long SQLite waits for the write lock before it says that it is busy; sqlx's five seconds.
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// How many threads its host has for everything that it does; four.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
         self
     }
 
@@ -221,8 +238,7 @@ pub fn serve() {
         std::process::exit(1);
     });
     moments::set(orders.folder.clone(), orders.name.clone());
-    // More threads than a test ever blocks.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(orders.threads).enable_all().build();
     runtime.expect("a runtime").block_on(execute(orders));
 }
 

@@ -21,6 +21,9 @@ pub enum Journal {
     Rollback,
 }
 
+/// How long the test itself waits for a database that is busy.
+const BUSY: Duration = Duration::from_secs(60);
+
 /// How often an idle process of a test looks for work.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -36,7 +39,8 @@ impl Habitat {
     pub fn empty(journal: Journal) -> Self {
         let folder = std::env::temp_dir().join(format!("data_drip-zoo-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir(&folder).expect("a folder for temporary files");
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options(&file(&folder), journal));
+        let options = options(&file(&folder), journal).busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options);
         Self { folder, journal, pool }
     }
 
