@@ -122,6 +122,9 @@ pub struct Settings {
     pub lock: bool,
 }
 
+/// The queue of runs that name none.
+pub(crate) const DEFAULT_QUEUE: &str = "default";
+
 impl Settings {
     /// Nothing said: one attempt, rows locked.
     pub const DEFAULT: Self = Self {

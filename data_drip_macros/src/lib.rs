@@ -253,7 +253,14 @@ fn impl_half(arguments: TokenStream, item: &ItemImpl) -> TokenStream {
         Err(broken) => expand::stub_body(&broken),
     };
     let errors = errors.into_compile_errors();
-    quote!(#item #generated #errors)
+    // The shape of the functions is ours: neither `&self` nor `async` is the user's to leave out.
+    let shape = quote!(clippy::unused_self, clippy::unused_async, clippy::trivially_copy_pass_by_ref);
+    quote! {
+        #[allow(#shape, reason = "the functions of a backfill have this shape")]
+        #item
+        #generated
+        #errors
+    }
 }
 
 fn derive_half(mut item: DeriveInput) -> TokenStream {

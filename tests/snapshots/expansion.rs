@@ -96,6 +96,12 @@ const _: () = {
         AddRole,
     >();
 };
+#[allow(
+    clippy::unused_self,
+    clippy::unused_async,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the functions of a backfill have this shape"
+)]
 impl AddRole {
     fn scope(&self) -> Scope {
         Scope::table("employees")
@@ -262,6 +268,12 @@ where
         }
     }
 }
+#[allow(
+    clippy::unused_self,
+    clippy::unused_async,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the functions of a backfill have this shape"
+)]
 impl Touch {
     fn scope(&self) -> Scope {
         Scope::table("employees")

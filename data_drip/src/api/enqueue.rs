@@ -12,7 +12,7 @@ use crate::backfill::BoxFuture;
 use crate::core::{Core, Link, PATIENCE};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::hooks::Event;
-use crate::options::{Choice, Raw, Settings};
+use crate::options::{Choice, DEFAULT_QUEUE, Raw, Settings};
 use crate::registry::{Definition, Instance, scope_of};
 use crate::run::{Backfiller, Run, RunId};
 use crate::scope::Scope;
@@ -154,7 +154,7 @@ impl<DB: Backend> Asked<'_, DB> {
         let settings = self.core.registry.get(&self.name).map_or(Settings::DEFAULT, |r| r.info.settings);
         let config = &self.core.config;
         let batch_size = self.batch_size.unwrap_or_else(|| config.batch_size_for(&settings));
-        let queue = self.queue.clone().unwrap_or_else(|| settings.queue.unwrap_or("default").to_owned());
+        let queue = self.queue.clone().unwrap_or_else(|| settings.queue.unwrap_or(DEFAULT_QUEUE).to_owned());
 
         let mut wrong = Vec::new();
         let instance = match &self.options {
@@ -214,14 +214,14 @@ impl<DB: Backend> Asked<'_, DB> {
         let Some(registration) = self.core.registry.get(&self.name) else { return Ok(wrong) };
         let values = instance.values();
         for field in registration.info.fields.iter().filter(|field| field.has_choices) {
-            let Some(offered) = choices(definition, field.name, conn).await? else { continue };
             let given = values.get(field.name).unwrap_or(&Value::Null);
             let many = given.as_array().map_or(std::slice::from_ref(given), Vec::as_slice);
-            let strange = many
-                .iter()
-                .filter(|value| !value.is_null())
-                .map(plain)
-                .find(|value| !offered.iter().any(|choice| choice.value == *value));
+            let given: Vec<_> = many.iter().filter(|value| !value.is_null()).map(plain).collect();
+            if given.is_empty() {
+                continue;
+            }
+            let Some(offered) = choices(definition, field.name, conn).await? else { continue };
+            let strange = given.iter().find(|value| !offered.iter().any(|choice| choice.value == **value));
             if let Some(value) = strange {
                 let shown = if field.masked { "the value".to_owned() } else { format!("`{value}`") };
                 wrong.push(FieldError::new(field.name, format!("{shown} is not among the values to choose from")));

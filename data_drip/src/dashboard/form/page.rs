@@ -62,7 +62,7 @@ impl FormView {
         Self {
             backfill: info.name.to_owned(),
             description: info.description,
-            queue: info.settings.queue.unwrap_or("default"),
+            queue: info.settings.queue.unwrap_or(crate::options::DEFAULT_QUEUE),
             fields,
             batch_size: setting("batch_size", &typed.batch_size),
             limit: setting("limit", &typed.limit),

@@ -17,7 +17,6 @@ mod nested {
 
         #[backfill]
         impl Hidden {
-            #[expect(clippy::unused_self, reason = "it has no options")]
             fn scope(&self) -> Scope {
                 Scope::table("people")
             }
