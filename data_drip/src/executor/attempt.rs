@@ -97,10 +97,16 @@ impl<DB: Backend> Attempt<DB> {
         }
         // A process died with this batch: the next loss must tell whether that was the batch's doing.
         let _alone = self.engine.alone.write().await;
-        match batches::mark_lone::<DB>(&mut link, &self.claim).await {
-            Ok(true) => self.transaction(link, &code).await,
-            Ok(false) => (Some(link), Ended::Lost),
-            Err(error) => (Some(link), self.failed(&error.into(), &code)),
+        loop {
+            if !self.may_begin() {
+                return (Some(link), RELEASED);
+            }
+            match batches::mark_lone::<DB>(&mut link, &self.claim).await {
+                Ok(true) => return self.transaction(link, &code).await,
+                Ok(false) => return (Some(link), Ended::Lost),
+                Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
+                Err(error) => return (Some(link), self.failed(&error.into(), &code)),
+            }
         }
     }
 
@@ -124,8 +130,7 @@ impl<DB: Backend> Attempt<DB> {
             }
             match DB::begin(&mut *conn).await {
                 Ok(tx) => break tx,
-                // A neighbour's long batch holds SQLite's only write lock: waiting for it is not this batch's failure.
-                Err(error @ sqlx::Error::Database(_)) if DB::is_transient(&error) => {}
+                Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
                 Err(error) => return (None, self.failed(&error.into(), code)),
             }
         };
@@ -289,6 +294,14 @@ impl<DB: Backend> Attempt<DB> {
             Unfinished::Attempt { error, again_in: schedule::after_attempt(failed) }
         })
     }
+}
+
+/// Between two tries to write while the database is busy, for hosts that do not let the driver wait.
+const BUSY: Duration = Duration::from_millis(10);
+
+/// A neighbour's long batch holds SQLite's only write lock: waiting for it is not this batch's failure.
+fn is_busy<DB: Backend>(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && DB::is_transient(error)
 }
 
 const BROKEN: &str = "the batch's transaction was ended by user code (a COMMIT or ROLLBACK, an `OR ROLLBACK` conflict \
