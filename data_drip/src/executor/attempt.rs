@@ -195,8 +195,7 @@ impl<DB: Backend> Attempt<DB> {
         let count =
             count_statement(&scope, &code.spec, &self.claim.batch.range).map_err(|e| Worked::Failed(e.into()))?;
         let mut before = None;
-        if self.engine.shares_pool() {
-            // There may be no second connection to count on afterwards.
+        if !self.engine.counts_beside(tx).await? {
             before = Some(self.count(tx, count.clone()).await?);
         }
         DB::guard(tx, session).await?;
@@ -228,7 +227,7 @@ impl<DB: Backend> Attempt<DB> {
             Some(processed) => Ok(processed),
             // The batch's transaction may have taken rows out of the scope; another connection still sees them.
             None => {
-                let mut other = self.engine.pool.acquire().await?;
+                let mut other = self.engine.counting.acquire().await?;
                 self.count(&mut other, count).await
             }
         }
