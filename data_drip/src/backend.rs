@@ -198,6 +198,9 @@ pub trait Backend: Database + Sealed {
     /// Whether another process is stopping the run now and waits for its batches.
     #[doc(hidden)]
     fn is_called_to_stop(pool: &Pool<Self>, run: RunId) -> bool;
+    /// Whether other connections can read while this one's transaction writes, and see what was before it.
+    #[doc(hidden)]
+    fn reads_beside_writer(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<bool>>;
     /// Whether the database lives only as long as its connection.
     #[doc(hidden)]
     fn is_in_memory(pool: &Pool<Self>) -> BoxFuture<'_, sqlx::Result<bool>>;

@@ -98,10 +98,16 @@ impl<DB: Backend> Attempt<DB> {
         }
         // A process died with this batch: the next loss must tell whether that was the batch's doing.
         let _alone = self.engine.alone.write().await;
-        match batches::mark_lone::<DB>(&mut link, &self.claim).await {
-            Ok(true) => self.transaction(link, &code).await,
-            Ok(false) => (Some(link), Ended::Lost),
-            Err(error) => (Some(link), self.failed(&error.into(), &code)),
+        loop {
+            if !self.may_begin() {
+                return (Some(link), RELEASED);
+            }
+            match batches::mark_lone::<DB>(&mut link, &self.claim).await {
+                Ok(true) => return self.transaction(link, &code).await,
+                Ok(false) => return (Some(link), Ended::Lost),
+                Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
+                Err(error) => return (Some(link), self.failed(&error.into(), &code)),
+            }
         }
     }
 
@@ -126,8 +132,7 @@ impl<DB: Backend> Attempt<DB> {
             }
             match DB::begin(&mut *conn).await {
                 Ok(tx) => break tx,
-                // A neighbour's long batch holds SQLite's only write lock: waiting for it is not this batch's failure.
-                Err(error @ sqlx::Error::Database(_)) if DB::is_transient(&error) => {}
+                Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
                 Err(error) => return (None, self.failed(&error.into(), code)),
             }
         };
@@ -187,8 +192,7 @@ impl<DB: Backend> Attempt<DB> {
     async fn guarded(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Result<u64, Worked> {
         let scope = code.scope().map_err(Worked::Failed)?;
         let mut before = None;
-        if self.engine.shares_pool() {
-            // There may be no second connection to count on afterwards.
+        if !self.engine.counts_beside(tx).await? {
             before = Some(self.count(tx, &scope, code).await?);
         }
         DB::guard(tx, session).await?;
@@ -245,13 +249,12 @@ impl<DB: Backend> Attempt<DB> {
         scope: &Scope<DB>,
         counted: Option<u64>,
     ) -> Result<u64, Worked> {
-        let processed = match counted {
-            Some(processed) => processed,
+        let processed = if let Some(processed) = counted {
+            processed
+        } else {
             // The batch's transaction may have taken rows out of the scope; another connection still sees them.
-            None => {
-                let mut other = self.engine.pool.acquire().await?;
-                self.count(&mut other, scope, code).await?
-            }
+            let mut other = self.engine.counting.acquire().await?;
+            self.count(&mut other, scope, code).await?
         };
         if batches::complete::<DB>(tx, &self.claim, processed).await? { Ok(processed) } else { Err(Worked::Lost) }
     }
@@ -315,6 +318,14 @@ impl<DB: Backend> Attempt<DB> {
             Unfinished::Attempt { error, again_in: schedule::after_attempt(failed) }
         })
     }
+}
+
+/// Between two tries to write while the database is busy, for hosts that do not let the driver wait.
+const BUSY: Duration = Duration::from_millis(10);
+
+/// A neighbour's long batch holds SQLite's only write lock: waiting for it is not this batch's failure.
+fn is_busy<DB: Backend>(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && DB::is_transient(error)
 }
 
 const BROKEN: &str = "the batch's transaction was ended by user code (a COMMIT or ROLLBACK, an `OR ROLLBACK` conflict \

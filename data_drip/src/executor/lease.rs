@@ -4,8 +4,7 @@
 //! free connections, must not cost the worker its claims. Only a shared pool forces it onto the host's runtime.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::Pool;
@@ -25,22 +24,31 @@ const WATCH: Duration = Duration::from_secs(1);
 /// How long the worker may count on its claims, by this process's monotonic clock.
 pub(super) struct Lease {
     ttl: Duration,
-    /// When the current term began, the instant *before* its beat was sent; `None` before the first.
-    renewed: Mutex<Option<Instant>>,
-    beats: AtomicU64,
-    /// A beat had to wait: others' beats may have waited as well.
-    late: AtomicBool,
+    term: Mutex<Term>,
+}
+
+#[derive(Default)]
+struct Term {
+    /// When it began, the instant *before* its beat was sent; `None` before the first.
+    began: Option<Instant>,
+    /// Beats so far.
+    beats: u64,
+    /// A beat had to wait, or this process stood still: others' beats may have waited as well.
+    late: bool,
 }
 
 impl Lease {
     pub(super) fn new(ttl: Duration) -> Self {
-        Self { ttl, renewed: Mutex::new(None), beats: AtomicU64::new(0), late: AtomicBool::new(false) }
+        Self { ttl, term: Mutex::default() }
+    }
+
+    fn term(&self) -> MutexGuard<'_, Term> {
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nobody can have taken this worker's claims over.
     pub(super) fn is_held(&self) -> bool {
-        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        renewed.is_some_and(|renewed| renewed.elapsed() < self.ttl)
+        self.term().began.is_some_and(|began| began.elapsed() < self.ttl)
     }
 
     /// How often it is renewed.
@@ -50,24 +58,27 @@ impl Lease {
 
     /// Beats so far.
     pub(super) fn beats(&self) -> u64 {
-        self.beats.load(Ordering::Acquire)
+        self.term().beats
     }
 
-    /// Whether a beat was late since the last call.
-    pub(super) fn was_late(&self) -> bool {
-        self.late.swap(false, Ordering::AcqRel)
+    /// Beats so far, and whether one of them was late since the last call.
+    pub(super) fn punctuality(&self) -> (u64, bool) {
+        let mut term = self.term();
+        (term.beats, std::mem::take(&mut term.late))
     }
 
     fn renew(&self, before: Instant) {
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-        if before.elapsed() > self.interval() / 2 {
-            self.late.store(true, Ordering::Release);
-        }
-        self.beats.fetch_add(1, Ordering::AcqRel);
+        let mut term = self.term();
+        let waited = before.elapsed();
+        // Of a process that was suspended no beat waits: it was just not sent.
+        let since = term.began.map_or(Duration::ZERO, |began| before.saturating_duration_since(began));
+        term.late |= waited > self.interval() / 2 || since > self.interval() * 2;
+        term.began = Some(before);
+        term.beats += 1;
     }
 
     fn miss(&self) {
-        self.late.store(true, Ordering::Release);
+        self.term().late = true;
     }
 }
 
@@ -245,5 +256,38 @@ impl<DB: Backend> Pulse<DB> {
         let is_held = |id: BatchId, epoch: i64| held.iter().any(|held| held.batch == id && held.epoch == epoch);
         let flying = flights.iter().map(|(id, flight)| (*id, flight.epoch));
         Ok(flying.filter(|&(id, epoch)| !is_held(id, epoch)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn beats_in_time_are_not_late() {
+        let lease = Lease::new(TTL);
+        let now = Instant::now();
+        lease.renew(now);
+        lease.renew(now + lease.interval());
+        assert_eq!(lease.punctuality(), (2, false));
+    }
+
+    #[test]
+    fn a_beat_that_was_missed_is_told_once() {
+        let lease = Lease::new(TTL);
+        lease.miss();
+        assert_eq!(lease.punctuality(), (0, true));
+        assert_eq!(lease.punctuality(), (0, false));
+    }
+
+    #[test]
+    fn a_process_that_stood_still_is_late_although_its_beat_did_not_wait() {
+        let lease = Lease::new(TTL);
+        let now = Instant::now();
+        lease.renew(now);
+        lease.renew(now + TTL);
+        assert_eq!(lease.punctuality(), (2, true));
     }
 }

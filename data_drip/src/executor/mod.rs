@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use sqlx::Pool;
 use sqlx::pool::PoolOptions;
-use tokio::sync::{MutexGuard, RwLock};
+use tokio::sync::{MutexGuard, OnceCell, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +41,11 @@ pub(crate) struct Engine<DB: Backend> {
     core: Arc<Core<DB>>,
     /// The executor's own pool, or the host's with `share_pool`.
     pool: Pool<DB>,
+    /// For reading beside a batch's transaction. Apart from the rest: all connections of the other pool may wait for the
+    /// very lock that the transaction holds.
+    counting: Pool<DB>,
+    /// Whether that is possible.
+    counts_beside: OnceCell<bool>,
     worker: Incarnation,
     wanted: Wanted,
     lease: Arc<Lease>,
@@ -60,6 +65,16 @@ pub(crate) struct Engine<DB: Backend> {
 impl<DB: Backend> Engine<DB> {
     fn shares_pool(&self) -> bool {
         self.core.config.share_pool
+    }
+
+    /// Whether a batch's elements can be counted when its user code has run, on another connection that sees what was
+    /// before. Otherwise they are counted at the batch's start.
+    async fn counts_beside(&self, tx: &mut DB::Connection) -> sqlx::Result<bool> {
+        // A shared pool may have no second connection.
+        if self.shares_pool() {
+            return Ok(false);
+        }
+        self.counts_beside.get_or_try_init(|| DB::reads_beside_writer(tx)).await.copied()
     }
 
     async fn link(&self) -> sqlx::Result<Link<DB>> {
@@ -140,11 +155,15 @@ impl<DB: Backend> DataDrip<DB> {
         };
         let names: Vec<_> = core.definitions.keys().copied().collect();
         let wanted = Wanted { worker: worker.id.clone(), backfills: json_list(&names), queues };
-        let pool = if config.share_pool { core.pool.clone() } else { own_pool(&core) };
+        // One connection per slot, one for the planner, one for everything else: slots never starve the application.
+        let pool = if config.share_pool { core.pool.clone() } else { own_pool(&core, config.slots.saturating_add(2)) };
+        let counting = own_pool(&core, config.slots);
         let engine = Arc::new(Engine {
             lease: Arc::new(Lease::new(config.lease)),
             core: Arc::clone(&core),
             pool,
+            counting,
+            counts_beside: OnceCell::new(),
             worker,
             wanted,
             codes: Codes::default(),
@@ -168,11 +187,10 @@ impl<DB: Backend> DataDrip<DB> {
     }
 }
 
-/// One connection per slot, one for the planner, one for everything else: slots never starve the application.
-fn own_pool<DB: Backend>(core: &Core<DB>) -> Pool<DB> {
-    let connections = u32::try_from(core.config.slots).unwrap_or(u32::MAX).saturating_add(2);
+/// Opens its connections when they are needed.
+fn own_pool<DB: Backend>(core: &Core<DB>, connections: usize) -> Pool<DB> {
     PoolOptions::<DB>::new()
-        .max_connections(connections)
+        .max_connections(u32::try_from(connections).unwrap_or(u32::MAX))
         .acquire_timeout(Duration::from_secs(30))
         .connect_lazy_with((*core.pool.connect_options()).clone())
 }
@@ -206,6 +224,7 @@ impl<DB: Backend> Worker<DB> {
         if let Err(error) = retired.await {
             tracing::warn!(%error, "the worker's row stays until others see that its lease has run out");
         }
+        self.engine.counting.close().await;
         if !self.engine.shares_pool() {
             self.engine.pool.close().await;
         }

@@ -438,7 +438,7 @@ impl<DB: Backend> Planner<'_, DB> {
                 return Ok(pending);
             }
             // Claims of this process are counted here; what other processes claim shows at the next look.
-            let enough = claimed + (pending + 1 - ahead / 2) as u64;
+            let enough = claimed + claims_to_room(pending, ahead);
             tokio::select! {
                 () = self.engine.draining.cancelled() => return Err(Halt::Over),
                 () = asked => {}
@@ -478,6 +478,12 @@ impl<DB: Backend> Planner<'_, DB> {
     }
 }
 
+/// After how many claims fewer than half of `ahead` batches are pending, when `pending` are now. At least one: a planner
+/// that waits for nothing asks the database in a circle.
+fn claims_to_room(pending: usize, ahead: usize) -> u64 {
+    (pending.saturating_sub(ahead.div_ceil(2)) as u64).saturating_add(1)
+}
+
 /// How many elements a batch takes, and how many batches to plan: a limited run never plans more than its limit.
 fn portion(run: &Run, planned: u64, want: usize) -> (u64, usize) {
     let Some(limit) = run.limit else { return (run.batch_size, want) };
@@ -490,4 +496,22 @@ fn portion(run: &Run, planned: u64, want: usize) -> (u64, usize) {
     }
     let whole = usize::try_from(left / run.batch_size).unwrap_or(usize::MAX);
     (run.batch_size, want.min(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_after_the_claim_that_leaves_fewer_than_half() {
+        for ahead in [4, 8, 9, 512] {
+            for pending in 0..=2 * ahead {
+                let claims = usize::try_from(claims_to_room(pending, ahead)).unwrap();
+                assert!(claims >= 1, "{pending} of {ahead}: a planner that waits for nothing spins");
+                let left = pending.saturating_sub(claims);
+                assert!(left * 2 < ahead, "{pending} of {ahead}");
+                assert!(claims == 1 || (left + 1) * 2 >= ahead, "{pending} of {ahead}: it waits for too long");
+            }
+        }
+    }
 }

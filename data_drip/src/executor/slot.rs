@@ -200,8 +200,10 @@ impl<DB: Backend> Slot<DB> {
                 Err(error) => {
                     failed += 1;
                     self.discard();
-                    // Past its lease the claim is somebody else's; when draining, the lease's end has to do.
-                    if !engine.lease.is_held() || (engine.draining.is_cancelled() && failed > 20) {
+                    // Not given up when the lease has run out: a neighbour that holds SQLite's write lock for so long
+                    // keeps everybody from taking the claim over, and if somebody has, the fence tells. When draining,
+                    // the lease's end has to do.
+                    if engine.draining.is_cancelled() && failed > 20 {
                         tracing::error!(run = run.0, batch = id.0, ?how, %error, "could not write down how a batch ended");
                         return;
                     }

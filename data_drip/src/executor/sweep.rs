@@ -46,7 +46,8 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
         engine.settle(run).await;
     }
     let forgettable = looks.iter().any(|look| look.forgettable && !look.holds);
-    for dead in suspects.dead(&engine.worker.id, looks, engine.lease.was_late(), engine.lease.beats()) {
+    let (own_beats, late) = engine.lease.punctuality();
+    for dead in suspects.dead(&engine.worker.id, looks, late, own_beats) {
         take_over(engine, &dead).await?;
     }
     if forgettable {

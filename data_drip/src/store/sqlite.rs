@@ -163,6 +163,14 @@ impl Backend for Sqlite {
         stop_call::is_called(pool, run)
     }
 
+    fn reads_beside_writer(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
+        Box::pin(async move {
+            // With a rollback journal a transaction shuts readers out as soon as it outgrows the cache.
+            let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(conn).await?;
+            Ok(mode == "wal")
+        })
+    }
+
     fn is_in_memory(pool: &Pool<Sqlite>) -> BoxFuture<'_, sqlx::Result<bool>> {
         Box::pin(async move {
             // The connect options do not tell: a `file:…?mode=memory` name hides in the file name. The database does.

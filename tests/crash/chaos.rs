@@ -1,0 +1,56 @@
+//! Everything at once.
+
+use std::time::Duration;
+
+use data_drip::RunStatus;
+use zoo::backfills::StampAll;
+use zoo::{Habitat, Journal};
+
+use crate::{herd, random, shut_down};
+
+const ITEMS: u32 = 20_000;
+const BLOWS: i64 = 25;
+const LEASE: Duration = Duration::from_millis(500);
+
+#[tokio::test]
+async fn kills_naps_deploys_and_pauses_together_lose_and_repeat_nothing() {
+    let mut random = random();
+    let habitat = Habitat::with_items(ITEMS, Journal::WriteAhead).await;
+    let run = habitat.enqueue(StampAll { linger_ms: 10, tag: 0 }, 50).await.id;
+    let drip = habitat.drip().await;
+    let orders = |child: zoo::Orders| child.lease(LEASE).grace(Duration::from_millis(5));
+    let mut herd = herd(&habitat, 3, orders);
+    for blow in 0..BLOWS {
+        let progress = i64::from(ITEMS) * blow / (BLOWS + 5);
+        zoo::eventually("the next blow's turn", async || habitat.processed().await >= progress).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(..50))).await;
+        let victim = &mut herd[random.usize(..3)];
+        match random.u8(..4) {
+            0 => {
+                let next = orders(habitat.child(victim.name())).start();
+                std::mem::replace(victim, next).kill();
+            }
+            1 => {
+                victim.suspend().await;
+                // Sometimes past its lease.
+                tokio::time::sleep(LEASE.mul_f64(random.f64() * 3.0)).await;
+                victim.wake();
+            }
+            2 => {
+                victim.ask_to_end();
+                let next = orders(habitat.child(victim.name())).start();
+                let ended = std::mem::replace(victim, next).ended().await;
+                assert!(ended.success(), "{ended}");
+            }
+            _ => {
+                drip.pause(run).await.unwrap();
+                drip.resume(run).await.unwrap();
+            }
+        }
+    }
+    let run = habitat.settled(run).await;
+    assert_eq!(run.status, RunStatus::Completed, "{run:?}");
+    assert_eq!(run.counts.processed, u64::from(ITEMS));
+    habitat.audit(run.id).await;
+    shut_down(herd).await;
+}
