@@ -32,15 +32,14 @@ pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
             }
             return;
         }
-        let claim = match next.take() {
-            Some(claim) => claim,
-            None => match slot.claim_or_wait().await {
-                Some(claim) => claim,
-                None => {
-                    slot.since = Instant::now();
-                    continue;
-                }
-            },
+        let claim = if let Some(claim) = next.take() {
+            claim
+        } else {
+            let Some(claim) = slot.claim_or_wait().await else {
+                slot.since = Instant::now();
+                continue;
+            };
+            claim
         };
         slot.breathe().await;
         next = slot.run(claim).await;
