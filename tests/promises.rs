@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use data_drip::sqlite::prelude::*;
 use data_drip::{BatchStatus, Builder, ErrorKind, Failure, RunStatus};
-use sqlx::{Connection as _, Row as _};
+use sqlx::Row as _;
 use support::{Database, until, until_status};
 use tokio::sync::{Notify, Semaphore};
 

@@ -115,12 +115,23 @@ pub trait Backend: Database + Sealed {
     fn guard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;
     /// Takes the guard away; `false` when the transaction is not the one that was guarded, or user code left a
     /// transaction of its own open inside it. The caller's rollback works either way.
+    ///
+    /// `answered`: a statement of the engine was sent since user code ended, and its answer has come. What user code may
+    /// have left in the connection's queue is done by then; otherwise this has to wait for it.
     #[doc(hidden)]
-    fn unguard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<bool>>;
+    fn unguard<'c>(
+        conn: &'c mut Self::Connection,
+        session: &'c Self::Session,
+        answered: bool,
+    ) -> BoxFuture<'c, sqlx::Result<bool>>;
 
     /// Runs a statement and returns its rows.
     #[doc(hidden)]
     fn fetch(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<Self::Row>>>;
+    /// Runs a statement that writes nothing and returns its first row, for one answer of the driver instead of two: it
+    /// does not wait to hear that there are no more rows, nor that a commit went through.
+    #[doc(hidden)]
+    fn first(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<Self::Row>>>;
     /// Runs a statement and returns the rows it affected.
     #[doc(hidden)]
     fn execute(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>>;
@@ -208,6 +219,8 @@ pub(crate) trait Sealed {}
 pub trait Session: Clone + Send + Sync + 'static {
     /// Ends the running statement and every later one, until [`resume`](Session::resume).
     fn interrupt(&self);
+    /// Whether it is interrupted, has a deadline, or guards.
+    fn is_restless(&self) -> bool;
     /// Lets statements run again.
     fn resume(&self);
     /// Whether it was told to, and not to resume.

@@ -204,6 +204,9 @@ fn check_config<DB: Backend>(config: &Config) -> Result<(), Error> {
     if config.lease < Duration::from_millis(100) {
         return wrong(format!("a lease of {:?} is too short to be renewed in time: use seconds", config.lease));
     }
+    if config.lease > Duration::from_hours(24) {
+        return wrong(format!("a lease of {:?} would keep a dead worker's batches for days", config.lease));
+    }
     Ok(())
 }
 
@@ -231,8 +234,14 @@ fn definitions<DB: Backend>(registry: &Registry, states: &States) -> Result<Defi
                 info.name, info.type_name, state.name
             ));
         }
-        if info.settings.batch_size == Some(0) {
-            wrong.push(format!("backfill `{}` ({}) has a batch size of 0", info.name, info.type_name));
+        let settings = &info.settings;
+        let zeros = [
+            ("batch size", settings.batch_size),
+            ("timeout", settings.timeout_ms),
+            ("concurrency", settings.concurrency.map(u64::from)),
+        ];
+        for (what, _) in zeros.iter().filter(|(_, value)| *value == Some(0)) {
+            wrong.push(format!("backfill `{}` ({}) has a {what} of 0", info.name, info.type_name));
         }
     }
     if wrong.is_empty() { Ok(definitions) } else { Err(Error::new(ErrorKind::Configuration, wrong.join("; "))) }

@@ -11,10 +11,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Session};
-use crate::backfill::{BoxFuture, Context, Hook, States};
+use crate::backfill::{BoxFuture, Context, States};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
-use crate::hooks::{Hooks, Lookup};
+use crate::hooks::{Answering, Hooks, Lookup};
 use crate::options::{Raw, Values};
 use crate::registry::{Definition, Instance, Registry};
 use crate::run::{BatchId, Run, RunBatch, RunId};
@@ -110,6 +110,11 @@ impl Signals {
         flights.iter().filter(|(_, flight)| flight.worker == worker).map(|(id, flight)| (*id, flight.clone())).collect()
     }
 
+    /// Whether the run is being stopped now by this process.
+    pub(crate) fn is_halted(&self, run: RunId) -> bool {
+        locked(&self.halted).contains(&run)
+    }
+
     /// Rolls back what is in flight of a run, and lets nothing of it begin until the guard is dropped.
     pub(crate) fn halt(&self, run: RunId) -> Halt<'_> {
         locked(&self.halted).insert(run);
@@ -170,19 +175,25 @@ pub(crate) fn raw(values: &Values) -> HashMap<String, Raw> {
 impl<DB: Backend> Lookup<DB> for Core<DB> {
     fn run(&self, id: RunId) -> BoxFuture<'_, Option<Run>> {
         Box::pin(async move {
-            let mut conn = self.pool.acquire().await.ok()?;
-            runs::find::<DB>(&mut conn, id).await.ok().flatten()
+            let found = async { runs::find::<DB>(&mut *self.pool.acquire().await?, id).await };
+            found.await.unwrap_or_else(|error| {
+                tracing::warn!(run = id.0, %error, "the run cannot be read for its hooks: they are not told");
+                None
+            })
         })
     }
 
     fn batches<'a>(&'a self, ids: &'a [BatchId]) -> BoxFuture<'a, Vec<RunBatch>> {
         Box::pin(async move {
-            let Ok(mut conn) = self.pool.acquire().await else { return Vec::new() };
-            batches::select::<DB>(&mut conn, ids).await.unwrap_or_default()
+            let found = async { batches::select::<DB>(&mut *self.pool.acquire().await?, ids).await };
+            found.await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "batches cannot be read for their hooks: they are not told");
+                Vec::new()
+            })
         })
     }
 
-    fn instance(&self, run: &Run) -> Option<(Arc<dyn Instance<DB>>, &'static [Hook])> {
+    fn instance(&self, run: &Run) -> Option<Answering<DB>> {
         let hooks = self.registry.get(&run.backfill)?.info.hooks;
         if hooks.is_empty() {
             return None;
@@ -210,6 +221,8 @@ impl<DB: Backend> Link<DB> {
 
     /// Gives the connection back as it was.
     pub(crate) async fn release(mut self) {
+        self.session.resume();
+        self.session.deadline(None);
         if let Err(error) = DB::detach(&mut self.conn).await {
             tracing::debug!(%error, "a connection could not be given back as it was");
         }
@@ -226,10 +239,14 @@ impl<DB: Backend> Link<DB> {
     }
 }
 
+/// Only what was interrupted, bounded or guarded and not set free again is closed.
 impl<DB: Backend> Drop for Link<DB> {
     fn drop(&mut self) {
-        self.session.resume();
-        self.session.deadline(None);
+        // Given back half-way through something: a statement would run on without its bound, or a guard would refuse the
+        // host's commits. Closed, it ends both.
+        if self.session.is_restless() {
+            self.conn.close_on_drop();
+        }
     }
 }
 

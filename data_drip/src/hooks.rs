@@ -181,11 +181,14 @@ impl Hooks {
     }
 }
 
+/// A run's backfill, and the hooks that it answers itself.
+pub(crate) type Answering<DB> = (Arc<dyn Instance<DB>>, &'static [Hook]);
+
 /// What the dispatcher needs of the rest: runs, batches and code.
 pub(crate) trait Lookup<DB: Backend>: Send + Sync + 'static {
     fn run(&self, id: RunId) -> BoxFuture<'_, Option<Run>>;
     fn batches<'a>(&'a self, ids: &'a [BatchId]) -> BoxFuture<'a, Vec<RunBatch>>;
-    fn instance(&self, run: &Run) -> Option<(Arc<dyn Instance<DB>>, &'static [Hook])>;
+    fn instance(&self, run: &Run) -> Option<Answering<DB>>;
     fn context(&self, run: &Run) -> Context;
 }
 
@@ -235,7 +238,9 @@ pub(crate) async fn dispatch<DB: Backend>(
             Event::Batch(batch) => vec![*batch],
             Event::Batches(_, status, ids) => {
                 let mut batches = lookup.batches(&ids).await;
-                batches.iter_mut().for_each(|batch| batch.status = status);
+                for batch in &mut batches {
+                    batch.status = status;
+                }
                 batches
             }
         };

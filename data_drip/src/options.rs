@@ -20,8 +20,8 @@ use crate::error::Failure;
 
 pub use choice::OptionEnum;
 pub(crate) use choice::{enum_kind, parse_enum};
+pub(crate) use input::parse_with;
 pub use input::{Input, parse};
-pub(crate) use input::{parse_with, raw_values};
 pub use number::Number;
 pub use value::OptionValue;
 

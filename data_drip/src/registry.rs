@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind};
 use crate::options::{Field, Settings};
 
 pub use check::assert_backfills;
-pub(crate) use check::problems;
+#[cfg(test)]
+use check::problems;
 pub(crate) use erased::{Definition, Instance, instance, scope_of};
 
 /// Every entry, from every crate of the binary.

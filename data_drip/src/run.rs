@@ -52,6 +52,7 @@ pub struct Backfiller {
 
 impl Backfiller {
     /// A person with the host's `id` and a `name` to show.
+    #[expect(clippy::needless_pass_by_value, reason = "ids are numbers or text: `new(7, ..)` reads best")]
     pub fn new(id: impl ToString, name: impl Into<String>) -> Self {
         Self { id: id.to_string(), name: name.into() }
     }
@@ -161,8 +162,8 @@ pub struct RunBatch {
     pub worker: Option<String>,
     /// The last error, with its chain of causes.
     pub error: Option<String>,
-    /// Not before this time.
-    pub due_at: DateTime<Utc>,
+    /// Not before this time; `None` when nothing delays it.
+    pub due_at: Option<DateTime<Utc>>,
     /// When the last attempt began.
     pub started_at: Option<DateTime<Utc>>,
     /// When it was committed or given up.

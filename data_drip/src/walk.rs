@@ -105,8 +105,8 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         budget: Duration,
     ) -> Result<Option<bool>, Error> {
         let statement = read::any(self.scope, self.spec)?;
-        let rows = self.reader(conn, session).within(Instant::now() + budget, statement).await?;
-        Ok(rows.map(|rows| !rows.is_empty()))
+        let row = self.reader(conn, session).within(Instant::now() + budget, statement).await?;
+        Ok(row.ok().map(|row| row.is_some()))
     }
 
     /// The next batches of at most `size` rows each, at most `want` of them, in the keys after `after` up to `upto`.
@@ -153,18 +153,17 @@ impl<'s, DB: Backend> Walk<'s, DB> {
     ) -> Result<Total, Error> {
         let mut reader = self.reader(conn, session);
         let statement = read::count(self.scope, self.spec, upto)?;
-        if let Some(rows) = reader.within(Instant::now() + budget.mul_f64(0.75), statement).await? {
-            let count = rows.first().map_or(Ok(None), |row| DB::int(row, 0))?;
+        if let Ok(row) = reader.within(Instant::now() + budget.mul_f64(0.75), statement).await? {
+            let count = row.map_or(Ok(None), |row| DB::int(&row, 0))?;
             return Ok(Total { count: unsigned(count), exact: true });
         }
         let (mut seen, mut matched) = (0, 0);
         for order in [Order::Asc, Order::Desc] {
             let statement = read::sample(self.scope, self.spec, upto, &order, SAMPLE)?;
             // A moment of its own for each, even when counting took longer than it was given.
-            let rows = reader.within(Instant::now() + budget.mul_f64(0.125), statement).await?;
-            if let Some(row) = rows.as_ref().and_then(|rows| rows.first()) {
-                seen += unsigned(DB::int(row, 0)?);
-                matched += unsigned(DB::int(row, 1)?);
+            if let Ok(Some(row)) = reader.within(Instant::now() + budget.mul_f64(0.125), statement).await? {
+                seen += unsigned(DB::int(&row, 0)?);
+                matched += unsigned(DB::int(&row, 1)?);
             }
         }
         let about = DB::rows_about(conn, self.spec).await?.unwrap_or(seen).max(seen);

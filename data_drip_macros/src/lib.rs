@@ -192,7 +192,7 @@ pub fn backfill(arguments: proc_macro::TokenStream, item: proc_macro::TokenStrea
     let arguments = TokenStream::from(arguments);
     let expanded = match parse_macro_input!(item as Item) {
         Item::Struct(item) => struct_half(arguments, item),
-        Item::Impl(item) if item.trait_.is_none() => impl_half(arguments, &item),
+        Item::Impl(item) if item.trait_.is_none() => impl_half(arguments, item),
         other => refuse(&other),
     };
     expanded.into()
@@ -246,21 +246,17 @@ fn struct_half(arguments: TokenStream, mut item: ItemStruct) -> TokenStream {
     quote!(#item #generated #errors)
 }
 
-fn impl_half(arguments: TokenStream, item: &ItemImpl) -> TokenStream {
+fn impl_half(arguments: TokenStream, mut item: ItemImpl) -> TokenStream {
     let mut errors = Errors::default();
-    let generated = match validate::body(arguments, item, &mut errors) {
-        Ok(model) => expand::body(&model),
+    let generated = match validate::body(arguments, &mut item, &mut errors) {
+        Ok(model) => {
+            expand::excuse(&model, &mut item);
+            expand::body(&model)
+        }
         Err(broken) => expand::stub_body(&broken),
     };
     let errors = errors.into_compile_errors();
-    // The shape of the functions is ours: neither `&self` nor `async` is the user's to leave out.
-    let shape = quote!(clippy::unused_self, clippy::unused_async, clippy::trivially_copy_pass_by_ref);
-    quote! {
-        #[allow(#shape, reason = "the functions of a backfill have this shape")]
-        #item
-        #generated
-        #errors
-    }
+    quote!(#item #generated #errors)
 }
 
 fn derive_half(mut item: DeriveInput) -> TokenStream {

@@ -24,7 +24,7 @@ fn expanded() -> TokenStream {
     );
     let implementation = super::impl_half(
         TokenStream::new(),
-        &syn::parse_quote! {
+        syn::parse_quote! {
             impl AddRole {
                 fn scope(&self) -> Scope { Scope::table("employees") }
                 async fn process_element(&self, row: Row, conn: &mut Connection, mailer: State<Mailer>, run: &Run) -> data_drip::Result { Ok(()) }
@@ -36,7 +36,7 @@ fn expanded() -> TokenStream {
     );
     let set_wise = super::impl_half(
         TokenStream::new(),
-        &syn::parse_quote! {
+        syn::parse_quote! {
             impl Touch {
                 fn scope(&self) -> Scope { Scope::table("employees") }
                 async fn process_batch(&self, batch: &mut Batch<'_>) {}

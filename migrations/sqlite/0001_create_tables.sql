@@ -56,6 +56,8 @@ CREATE TABLE data_drip_backfill_runs (
     total INTEGER,
     total_exact INTEGER NOT NULL DEFAULT 0 CHECK (total_exact IN (0, 1)),
     planner TEXT,
+    -- Processes that died while they planned it and had not prepared it yet.
+    planner_losses INTEGER NOT NULL DEFAULT 0,
     planner_epoch INTEGER NOT NULL DEFAULT 0,
     CHECK ((status IN ('completed', 'failed', 'stopped')) = (finished_at IS NOT NULL)),
     CHECK ((status IN ('completed', 'failed', 'stopped')) = (active_key IS NULL)),
@@ -100,9 +102,9 @@ CREATE TABLE data_drip_backfill_run_batches (
 
 CREATE INDEX data_drip_batches_pending ON data_drip_backfill_run_batches (run_id, due_at, position)
     WHERE status = 'pending';
-CREATE INDEX data_drip_batches_running ON data_drip_backfill_run_batches (worker, run_id, epoch)
-    WHERE status = 'running';
-CREATE INDEX data_drip_batches_running_by_run ON data_drip_backfill_run_batches (run_id)
+-- One for both questions, which of a run and which of a worker: it is as small as there are slots, and every batch
+-- writes to it twice.
+CREATE INDEX data_drip_batches_running ON data_drip_backfill_run_batches (run_id, worker, epoch)
     WHERE status = 'running';
 CREATE INDEX data_drip_batches_completed ON data_drip_backfill_run_batches (run_id, finished_at, processed, started_at)
     WHERE status = 'completed';

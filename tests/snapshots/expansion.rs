@@ -96,16 +96,22 @@ const _: () = {
         AddRole,
     >();
 };
-#[allow(
-    clippy::unused_self,
-    clippy::unused_async,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the functions of a backfill have this shape"
-)]
 impl AddRole {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::unused_async,
+        clippy::unused_self,
+    )]
     fn scope(&self) -> Scope {
         Scope::table("employees")
     }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::unused_async,
+        clippy::unused_self,
+    )]
     async fn process_element(
         &self,
         row: Row,
@@ -115,8 +121,26 @@ impl AddRole {
     ) -> data_drip::Result {
         Ok(())
     }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::unused_async,
+        clippy::unused_self,
+    )]
     async fn before_run(&self, run: &Run, conn: &mut Connection) {}
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::unused_async,
+        clippy::unused_self,
+    )]
     async fn on_run_failed(&self, run: &Run, mailer: State<Mailer>) {}
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::unused_async,
+        clippy::unused_self,
+    )]
     async fn on_batch_failed(&self, run: &Run, batch: &RunBatch) -> Result<(), Oops> {
         Ok(())
     }
@@ -268,16 +292,22 @@ where
         }
     }
 }
-#[allow(
-    clippy::unused_self,
-    clippy::unused_async,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the functions of a backfill have this shape"
-)]
 impl Touch {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::unused_async,
+        clippy::unused_self,
+    )]
     fn scope(&self) -> Scope {
         Scope::table("employees")
     }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::unused_async,
+        clippy::unused_self,
+    )]
     async fn process_batch(&self, batch: &mut Batch<'_>) {}
 }
 #[automatically_derived]

@@ -47,11 +47,11 @@ impl<'a, DB: Backend> Action<'a, DB> {
 
     async fn act(self) -> Result<Run, Error> {
         let Self { core, id, request, by } = self;
-        let before = find(core, id).await?;
         // Batches in flight here are rolled back first: on SQLite they hold the lock that the change needs.
         let now = matches!(request, Request::Stop { now: true });
         let _here = now.then(|| core.signals.halt(id));
         let _elsewhere = now.then(|| DB::call_to_stop(&core.pool, id));
+        let before = find(core, id).await?;
         let change = patiently!(DB, PATIENCE, change(core, id, request, by.as_ref()).await)?;
         let (from, to, batches) = match change {
             Change::Done { from, to, batches } => (from, to, batches),

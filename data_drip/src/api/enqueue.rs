@@ -24,7 +24,7 @@ use crate::walk::Walk;
 const PROBE: Duration = Duration::from_millis(200);
 
 /// A longer pause between two batches is a mistake in the unit.
-const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
+const LONGEST_SLEEP: Duration = Duration::from_hours(24);
 
 /// A run that somebody asks for; await it.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::backend::{Backend, Session, Statement};
+use crate::backend::{Backend, Session};
 use crate::batch::{Batch, BatchParts, count_statement};
 use crate::core::Link;
 use crate::error::Failure;
@@ -14,6 +14,7 @@ use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
 use crate::panics::caught;
 use crate::run::RunId;
+use crate::scope::Scope;
 use crate::status::RunStatus;
 use crate::store::batches::{self, Claim, Unfinished};
 
@@ -112,7 +113,7 @@ impl<DB: Backend> Attempt<DB> {
 
     fn unfit(&self, unfit: Unfit) -> Ended {
         match unfit {
-            Unfit::Options(error) => Ended::Unfinished(Unfinished::GaveUp { error: error.to_string(), counted: false }),
+            Unfit::Code(error) => Ended::Unfinished(Unfinished::GaveUp { error: error.to_string(), counted: false }),
             Unfit::Table(error) => {
                 tracing::error!(run = self.claim.batch.run_id.0, %error, "this process refuses the run");
                 self.engine.refuse(self.claim.batch.run_id);
@@ -124,8 +125,9 @@ impl<DB: Backend> Attempt<DB> {
 
     async fn transaction(&self, mut link: Link<DB>, code: &Code<DB>) -> (Option<Link<DB>>, Ended) {
         let (conn, session) = link.parts();
+        let _turn = self.engine.turn().await;
         let mut tx = loop {
-            if !self.may_begin() {
+            if !self.may_begin() || DB::is_called_to_stop(&self.engine.pool, self.claim.batch.run_id) {
                 return (Some(link), RELEASED);
             }
             match DB::begin(&mut *conn).await {
@@ -169,10 +171,7 @@ impl<DB: Backend> Attempt<DB> {
     }
 
     fn may_begin(&self) -> bool {
-        !self.cancel.is_cancelled()
-            && !self.engine.draining.is_cancelled()
-            && self.engine.lease.is_held()
-            && !DB::is_called_to_stop(&self.engine.pool, self.claim.batch.run_id)
+        !self.cancel.is_cancelled() && !self.engine.draining.is_cancelled() && self.engine.lease.is_held()
     }
 
     /// Everything between `BEGIN` and `COMMIT`.
@@ -183,25 +182,47 @@ impl<DB: Backend> Attempt<DB> {
             Ok(None) => return Worked::Lost,
             Err(error) => return error.into(),
         }
-        match self.user_code(tx, session, code).await {
-            Ok(processed) => self.complete(tx, code, processed).await.unwrap_or_else(Worked::from),
+        match self.guarded(tx, session, code).await {
+            Ok(processed) => self.chain(tx, code, processed).await.unwrap_or_else(Worked::from),
             Err(worked) => worked,
         }
     }
 
-    /// Runs user code under the guard; the number of elements that it processed.
-    async fn user_code(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Result<u64, Worked> {
+    /// User code and the completion, under the guard; the number of elements processed.
+    async fn guarded(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Result<u64, Worked> {
         let scope = code.scope().map_err(Worked::Failed)?;
-        let count =
-            count_statement(&scope, &code.spec, &self.claim.batch.range).map_err(|e| Worked::Failed(e.into()))?;
         let mut before = None;
         if !self.engine.counts_beside(tx).await? {
-            before = Some(self.count(tx, count.clone()).await?);
+            before = Some(self.count(tx, &scope, code).await?);
         }
         DB::guard(tx, session).await?;
+        let counted = match self.user_code(tx, session, code, &scope).await {
+            Ok(counted) => counted.or(before),
+            Err(worked) => {
+                DB::unguard(tx, session, false).await?;
+                return Err(worked);
+            }
+        };
+        let completed = self.complete(tx, code, &scope, counted).await;
+        // Its answer has come after those to everything that user code may have left in the connection's queue.
+        if DB::unguard(tx, session, completed.is_ok()).await? {
+            completed
+        } else {
+            Err(Worked::Failed(Failure::from(BROKEN)))
+        }
+    }
+
+    /// Runs user code; the number of elements that it processed, as far as the batch knows.
+    async fn user_code(
+        &self,
+        tx: &mut DB::Connection,
+        session: &DB::Session,
+        code: &Code<DB>,
+        scope: &Scope<DB>,
+    ) -> Result<Option<u64>, Worked> {
         let mut batch = Batch::new(BatchParts {
             conn: &mut *tx,
-            scope: &scope,
+            scope,
             spec: &code.spec,
             run: &code.run,
             info: &self.claim.batch,
@@ -217,33 +238,38 @@ impl<DB: Backend> Attempt<DB> {
         if matches!(outcome, Err(Worked::Released | Worked::TimedOut(_))) {
             session.interrupt();
         }
-        let counted = batch.counted();
-        let intact = DB::unguard(tx, session).await?;
-        outcome?;
-        if !intact {
-            return Err(Worked::Failed(Failure::from(BROKEN)));
-        }
-        match counted.or(before) {
-            Some(processed) => Ok(processed),
+        outcome.map(|()| batch.counted())
+    }
+
+    /// Writes the completion; the number of elements processed.
+    async fn complete(
+        &self,
+        tx: &mut DB::Connection,
+        code: &Code<DB>,
+        scope: &Scope<DB>,
+        counted: Option<u64>,
+    ) -> Result<u64, Worked> {
+        let processed = match counted {
+            Some(processed) => processed,
             // The batch's transaction may have taken rows out of the scope; another connection still sees them.
             None => {
                 let mut other = self.engine.counting.acquire().await?;
-                self.count(&mut other, count).await
+                self.count(&mut other, scope, code).await?
             }
-        }
+        };
+        if batches::complete::<DB>(tx, &self.claim, processed).await? { Ok(processed) } else { Err(Worked::Lost) }
     }
 
-    async fn count(&self, conn: &mut DB::Connection, statement: Statement) -> Result<u64, Worked> {
+    async fn count(&self, conn: &mut DB::Connection, scope: &Scope<DB>, code: &Code<DB>) -> Result<u64, Worked> {
+        let statement = count_statement(scope, &code.spec, &self.claim.batch.range);
+        let statement = statement.map_err(|error| Worked::Failed(error.into()))?;
         let rows = DB::fetch(conn, statement).await?;
         let count = rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten().unwrap_or(0);
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Writes the completion, and claims the next batch with the same commit.
-    async fn complete(&self, tx: &mut DB::Connection, code: &Code<DB>, processed: u64) -> sqlx::Result<Worked> {
-        if !batches::complete::<DB>(tx, &self.claim, processed).await? {
-            return Ok(Worked::Lost);
-        }
+    /// Claims the next batch with the same commit.
+    async fn chain(&self, tx: &mut DB::Connection, code: &Code<DB>, processed: u64) -> sqlx::Result<Worked> {
         let sleep = code.run.sleep;
         let mut next = None;
         // Not while the run rests, and not where others wait for the connection.
@@ -317,7 +343,7 @@ fn transient(claim: &Claim, error: String) -> Ended {
 }
 
 /// Resolves when the time is over; never without a bound.
-async fn elapsed(timeout: Option<Duration>) -> Duration {
+pub(super) async fn elapsed(timeout: Option<Duration>) -> Duration {
     match timeout {
         Some(timeout) => {
             tokio::time::sleep(timeout).await;

@@ -42,8 +42,8 @@ impl<DB: Backend> Default for Codes<DB> {
 
 /// Why a run cannot be worked on here.
 pub(super) enum Unfit {
-    /// Its options do not fit the code, or there is no code: nobody with this code can.
-    Options(Error),
+    /// Its options do not fit the code, or its table cannot be walked: nobody with this code can.
+    Code(Error),
     /// The code names another table or key than the one that was pinned: others may be right.
     Table(Error),
     /// The database did not answer.
@@ -66,15 +66,15 @@ impl<DB: Backend> Codes<DB> {
         if let Some(code) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(Arc::clone(code));
         }
-        let code = Arc::new(load(core, conn, id).await?);
+        let loaded = Arc::new(load(core, conn, id).await?);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT
             && let Some(&oldest) = kept.keys().min()
         {
             kept.remove(&oldest);
         }
-        kept.insert(id, Arc::clone(&code));
-        Ok(code)
+        kept.insert(id, Arc::clone(&loaded));
+        Ok(loaded)
     }
 
     pub(super) fn forget(&self, id: RunId) {
@@ -85,10 +85,11 @@ impl<DB: Backend> Codes<DB> {
 async fn load<DB: Backend>(core: &Core<DB>, conn: &mut DB::Connection, id: RunId) -> Result<Code<DB>, Unfit> {
     let run = runs::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
     let plan = plans::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
-    let instance = core.instance_of(&run).map_err(Unfit::Options)?;
+    let instance = core.instance_of(&run).map_err(Unfit::Code)?;
     let spec = spec_of(&*instance, conn, plan.spec.as_ref()).await.map_err(|error| match error.kind() {
         ErrorKind::Database => Unfit::Database(sqlx::Error::Protocol(error.to_string())),
-        _ => Unfit::Table(error),
+        ErrorKind::Conflict => Unfit::Table(error),
+        _ => Unfit::Code(error),
     })?;
     let lock = core.registry.get(&run.backfill).is_none_or(|registration| registration.info.settings.lock);
     let run = Arc::new(run);
@@ -96,7 +97,8 @@ async fn load<DB: Backend>(core: &Core<DB>, conn: &mut DB::Connection, id: RunId
     Ok(Code { run, instance, context, spec, lock })
 }
 
-/// The table and key that the code names, as the catalogue describes them; refused when others are pinned.
+/// The table and key that the code names, as the catalogue describes them; [`ErrorKind::Conflict`] when others are
+/// pinned.
 pub(super) async fn spec_of<DB: Backend>(
     instance: &dyn Instance<DB>,
     conn: &mut DB::Connection,
@@ -106,7 +108,7 @@ pub(super) async fn spec_of<DB: Backend>(
     let spec = scope.resolve(conn).await?;
     match pinned {
         Some(pinned) if *pinned != spec => Err(Error::new(
-            ErrorKind::Unsupported,
+            ErrorKind::Conflict,
             format!(
                 "the run was planned over {pinned}, but the code of this process says {spec}: \
                  this process leaves it to others"

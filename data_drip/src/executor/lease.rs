@@ -227,7 +227,9 @@ impl<DB: Backend> Pulse<DB> {
                     flight.cancel.cancel();
                 }
             }
-            match self.gone(pool, &flights).await {
+            // The pool may have no connection to spare for long: the next call to stop must be heard even so.
+            let looked = tokio::time::timeout(WATCH, self.gone(pool, &flights)).await;
+            match looked.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                 Ok(gone) => {
                     for (id, flight) in flights.iter().filter(|(id, flight)| missing.contains(&(*id, flight.epoch))) {
                         if gone.contains(&(*id, flight.epoch)) {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use sqlx::Pool;
 use sqlx::pool::PoolOptions;
-use tokio::sync::{OnceCell, RwLock};
+use tokio::sync::{MutexGuard, OnceCell, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +54,8 @@ pub(crate) struct Engine<DB: Backend> {
     refused: Mutex<HashSet<RunId>>,
     /// Held shared by each batch, alone by one that a process died of.
     alone: RwLock<()>,
+    /// Whose turn it is to write, where the database has one writer.
+    turn: Option<tokio::sync::Mutex<()>>,
     /// Nothing new is begun.
     draining: CancellationToken,
     /// What is in flight is rolled back.
@@ -77,6 +79,20 @@ impl<DB: Backend> Engine<DB> {
 
     async fn link(&self) -> sqlx::Result<Link<DB>> {
         Link::acquire(&self.pool).await
+    }
+
+    /// Waits for this task's turn to write; held until its transaction is over.
+    ///
+    /// Tasks of one process that found SQLite's write lock taken would sleep and try again, and a slot that begins
+    /// its next transaction as soon as it has committed one leaves the planner no moment to find it free: the slot runs
+    /// out of batches although there is time to plan them. Here they are served in the order in which they asked.
+    ///
+    /// A connection of the pool must not be held by a task that waits; a slot's own does no harm.
+    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match &self.turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        }
     }
 
     fn refused(&self) -> Vec<RunId> {
@@ -153,6 +169,8 @@ impl<DB: Backend> DataDrip<DB> {
             codes: Codes::default(),
             refused: Mutex::default(),
             alone: RwLock::new(()),
+            // On a shared pool whoever holds the connection would wait for who waits for it.
+            turn: (DB::MAX_SLOTS == Some(1) && !config.share_pool).then(|| tokio::sync::Mutex::new(())),
             draining: CancellationToken::new(),
             aborting: CancellationToken::new(),
         });
@@ -182,11 +200,9 @@ impl<DB: Backend> Worker<DB> {
     ///
     /// See [`shutdown`](Worker::shutdown) for what happens in between. The dashboard's event streams end first; an open
     /// stream would hold axum's shutdown for ever.
-    pub fn shutdown_on(self, signal: impl Future<Output = ()>) -> impl Future<Output = ()> {
-        async move {
-            signal.await;
-            self.shutdown().await;
-        }
+    pub async fn shutdown_on(self, signal: impl Future<Output = ()>) {
+        signal.await;
+        self.shutdown().await;
     }
 
     /// Claims nothing more, waits for batches in flight as long as the builder's `grace` says, rolls back the rest,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use crate::backend::{Backend, KeySpec, Session};
 use crate::backfill::Context;
 use crate::core::Link;
 use crate::error::{Error, ErrorKind, Failure};
+use crate::executor::attempt::elapsed;
 use crate::executor::code::spec_of;
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
@@ -28,8 +29,11 @@ use crate::walk::{Pace, Walk};
 const FIRST: usize = 4;
 /// Batches planned ahead at most.
 const MOST_AHEAD: usize = 512;
+/// Where the slots are through with half of what was planned in less than this, more is planned at a time: each
+/// transaction of the planner makes the slots wait, and on SQLite costs them their page caches.
+const BREATH: Duration = Duration::from_secs(1);
 /// How long a count of the whole scope may take before it becomes an estimate.
-const COUNT: Duration = Duration::from_secs(2);
+const COUNT: Duration = Duration::from_secs(1);
 
 /// Plans every run that nobody else plans, until the engine drains.
 pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
@@ -67,7 +71,8 @@ async fn plannable<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<Vec<RunId>>
         return Ok(Vec::new());
     }
     let mut conn = engine.pool.acquire().await?;
-    plans::plannable::<DB>(&mut conn, &engine.wanted.backfills, engine.wanted.queues.as_deref()).await
+    let wanted = &engine.wanted;
+    plans::plannable::<DB>(&mut conn, &wanted.backfills, wanted.queues.as_deref(), &wanted.worker).await
 }
 
 /// Why planning ended early.
@@ -88,18 +93,19 @@ impl From<sqlx::Error> for Halt {
     }
 }
 
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        use std::error::Error as _;
-        if error.kind() != ErrorKind::Database {
-            return Self::Refused(error.to_string());
+/// What an error of reading the scope means: only what will not go away by itself fails the run.
+fn halt<DB: Backend>(error: &Error) -> Halt {
+    use std::error::Error as _;
+    if error.kind() != ErrorKind::Database {
+        return Halt::Refused(error.to_string());
+    }
+    let source = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
+    match source {
+        // What the database says about the user's table: an unknown column, a wrong type.
+        Some(source @ sqlx::Error::Database(database)) if !DB::is_transient(source) => {
+            Halt::Refused(format!("planning failed: {database}"))
         }
-        // What the database says about the user's table (an unknown column, a wrong type) will not go away by itself.
-        let source = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
-        match source {
-            Some(sqlx::Error::Database(database)) => Self::Refused(format!("planning failed: {database}")),
-            _ => Self::Database(sqlx::Error::Protocol(error.to_string())),
-        }
+        _ => Halt::Database(sqlx::Error::Protocol(error.to_string())),
     }
 }
 
@@ -147,7 +153,7 @@ async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
         async { plans::release::<DB>(&mut *engine.pool.acquire().await?, role).await }.await
     );
     if let Err(error) = released {
-        tracing::warn!(%error, "the planner's role stays until others see that the lease has run out");
+        tracing::warn!(%error, "the planner's role could not be given back: this worker takes it again");
     }
 }
 
@@ -180,6 +186,7 @@ macro_rules! write {
             DB,
             $planner.engine.core.config.lease,
             async {
+                let _turn = $planner.engine.turn().await;
                 let $conn = &mut *$planner.engine.pool.acquire().await?;
                 $work.await
             }
@@ -196,6 +203,10 @@ struct Planner<'a, DB: Backend> {
 impl<DB: Backend> Planner<'_, DB> {
     async fn run(&self, plan: Plan) -> Result<(), Halt> {
         let run = self.find().await?;
+        if !plan.prepared && plan.losses >= schedule::MOST_PLANNER_LOSSES {
+            let error = format!("given up: {} processes died while they prepared this run", plan.losses);
+            return Err(Halt::Refused(error));
+        }
         let instance = self.engine.core.instance_of(&run).map_err(|error| Halt::Refused(error.to_string()))?;
         if !plan.prepared {
             self.prepare(&run, &*instance).await?;
@@ -221,9 +232,9 @@ impl<DB: Backend> Planner<'_, DB> {
 
     async fn spec(&self, instance: &dyn Instance<DB>, plan: &Plan) -> Result<KeySpec, Halt> {
         let mut conn = self.engine.pool.acquire().await?;
-        spec_of(instance, &mut conn, plan.spec.as_ref()).await.map_err(|error| match plan.spec {
-            Some(_) if error.kind() == ErrorKind::Unsupported => Halt::LeftToOthers(error),
-            _ => Halt::from(error),
+        spec_of(instance, &mut conn, plan.spec.as_ref()).await.map_err(|error| match error.kind() {
+            ErrorKind::Conflict => Halt::LeftToOthers(error),
+            _ => halt::<DB>(&error),
         })
     }
 
@@ -232,12 +243,19 @@ impl<DB: Backend> Planner<'_, DB> {
         let mut failed = 0;
         loop {
             let mut link = self.engine.link().await?;
-            let outcome = self.try_prepare(&mut link, run, instance).await;
+            let outcome = {
+                // Should it kill the process, no batch beside it is to be blamed.
+                let _beside_others = self.engine.alone.read().await;
+                self.try_prepare(&mut link, run, instance).await
+            };
             link.release().await;
             let failure = match outcome {
-                Ok(true) => return Ok(()),
-                Ok(false) => return Err(Halt::Over),
-                Err(failure) => failure,
+                Ok(Ok(true)) => return Ok(()),
+                Ok(Ok(false)) => return Err(Halt::Over),
+                Ok(Err(failure)) => failure,
+                // The engine's own statements: a busy database is not `before_run`'s failure.
+                Err(error) if DB::is_transient(&error) => return Err(Halt::Database(error)),
+                Err(error) => error.into(),
             };
             failed += 1;
             let passing = failure.is_transient() || failure.chain().any(DB::is_transient);
@@ -248,42 +266,63 @@ impl<DB: Backend> Planner<'_, DB> {
         }
     }
 
-    async fn try_prepare(&self, link: &mut Link<DB>, run: &Run, instance: &dyn Instance<DB>) -> crate::Result<bool> {
+    /// `Ok(Ok(false))` when the role is lost or the run is being stopped; the inner error is that of user code.
+    async fn try_prepare(
+        &self,
+        link: &mut Link<DB>,
+        run: &Run,
+        instance: &dyn Instance<DB>,
+    ) -> sqlx::Result<crate::Result<bool>> {
         let context = Context::new(Arc::new(run.clone()), self.engine.core.states.clone());
         let (conn, session) = link.parts();
         let mut tx = DB::begin(conn).await?;
         // Written first: whoever lost the role, or whose run was stopped, runs no user code.
         if !plans::prepare::<DB>(&mut tx, self.role).await? {
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(Ok(false));
         }
         DB::guard(&mut tx, session).await?;
         let outcome = tokio::select! {
             biased;
             () = self.engine.aborting.cancelled() => None,
+            () = self.stop_asked() => None,
+            after = elapsed(run.timeout) => Some(Err(Failure::from(format!("timed out after {after:?}")))),
             outcome = caught(|| instance.before_run(run, &mut tx, &context)) => Some(outcome),
         };
-        if outcome.is_none() {
+        if !matches!(outcome, Some(Ok(()))) {
+            // A statement that was dropped half-way would run on.
             session.interrupt();
         }
-        let intact = DB::unguard(&mut tx, session).await?;
+        let intact = DB::unguard(&mut tx, session, false).await?;
         if intact && matches!(outcome, Some(Ok(()))) {
             tx.commit().await?;
-            return Ok(true);
+            return Ok(Ok(true));
         }
         tx.rollback().await?;
         session.resume();
-        match outcome {
+        Ok(match outcome {
             Some(Err(failure)) => Err(failure),
             Some(Ok(())) => Err(Failure::from("it ended the transaction that it was given")),
             None => Ok(false),
+        })
+    }
+
+    /// Resolves when somebody, in this process or another, stops the run now.
+    async fn stop_asked(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let run = self.role.run;
+            if self.engine.core.signals.is_halted(run) || DB::is_called_to_stop(&self.engine.pool, run) {
+                return;
+            }
         }
     }
 
     /// Pins table, key and the greatest key of this moment; `None` for an empty table.
     async fn pin(&self, walk: &Walk<'_, DB>, spec: &KeySpec) -> Result<Option<Key>, Halt> {
         let mut conn = self.engine.pool.acquire().await?;
-        let Some(upper) = walk.upper(&mut conn).await? else { return Ok(None) };
+        let upper = walk.upper(&mut conn).await.map_err(|error| halt::<DB>(&error))?;
+        let Some(upper) = upper else { return Ok(None) };
         drop(conn);
         let pinned = write!(self, |conn| plans::pin::<DB>(conn, self.role, spec, &upper))?;
         if pinned { Ok(Some(upper)) } else { Err(Halt::Over) }
@@ -322,9 +361,9 @@ impl<DB: Backend> Planner<'_, DB> {
         let (mut batches, mut elements) = (plan.batches, plan.elements);
         let mut ahead = FIRST;
         loop {
+            let asked = Instant::now();
             let pending = self.wait_for_room(ahead).await?;
-            if pending == 0 {
-                // The slots are faster than the planner: plan more at a time.
+            if batches > 0 && asked.elapsed() < BREATH {
                 ahead = (ahead * 2).min(MOST_AHEAD);
             }
             let (size, want) = portion(run, elements, ahead.saturating_sub(pending).max(1));
@@ -335,7 +374,7 @@ impl<DB: Backend> Planner<'_, DB> {
             let (conn, session) = link.parts();
             let step = walk.step(conn, session, &mut pace, cursor.as_ref(), upper, size, want).await;
             link.release().await;
-            let step = step?;
+            let step = step.map_err(|error| halt::<DB>(&error))?;
             elements += step.batches.iter().map(|(_, rows)| rows).sum::<u64>();
             let done = step.done || run.limit.is_some_and(|limit| elements >= limit);
             self.advance(cursor.as_ref(), step.cursor.as_ref(), &step.batches, batches + 1, done).await?;

@@ -102,6 +102,7 @@ impl<DB: Backend> Slot<DB> {
         if !batches::peek::<DB>(link, &engine.wanted, &skip).await? {
             return Ok(None);
         }
+        let _turn = engine.turn().await;
         batches::claim::<DB>(link, &engine.wanted, &skip, last).await
     }
 
@@ -109,7 +110,7 @@ impl<DB: Backend> Slot<DB> {
     fn rest(&mut self, run: RunId, pause: Duration) {
         let now = Instant::now();
         // Longer than a clock can tell is for ever, as far as this process is concerned.
-        let until = now.checked_add(pause).unwrap_or_else(|| now + Duration::from_secs(86_400));
+        let until = now.checked_add(pause).unwrap_or_else(|| now + Duration::from_hours(24));
         self.resting.insert(run, until);
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Field, OptionValue, Options, Raw, Values};
+use super::{Field, OptionValue, Options, Raw};
 use crate::error::FieldError;
 use crate::suggest::did_you_mean;
 
@@ -57,9 +57,12 @@ impl<'a> Input<'a> {
 
 fn resolve<T: OptionValue>(field: &Field, raw: Option<&Raw>) -> Result<T, String> {
     match raw {
-        Some(Raw::Json(Value::Null)) => T::when_null().ok_or_else(|| match field.required {
-            true => "is required".to_owned(),
-            false => "must not be null; leave it out to get the default".to_owned(),
+        Some(Raw::Json(Value::Null)) => T::when_null().ok_or_else(|| {
+            if field.required {
+                "is required".to_owned()
+            } else {
+                "must not be null; leave it out to get the default".to_owned()
+            }
         }),
         Some(raw) if raw.is_blank() => T::when_blank().map_or_else(|| missing(field), Ok),
         Some(raw) => T::parse(raw, field),
@@ -95,6 +98,7 @@ fn missing<T: OptionValue>(field: &Field) -> Result<T, String> {
 /// assert_eq!(errors[0].message, "is required");
 /// assert_eq!(errors[1].message, "is not an option of this backfill; did you mean `department`?");
 /// ```
+#[expect(clippy::implicit_hasher, reason = "the map that the form and JSON readers make")]
 pub fn parse<T: Options>(raw: &HashMap<String, Raw>) -> Result<T, Vec<FieldError>> {
     parse_with(&T::fields(), raw)
 }
@@ -109,9 +113,4 @@ pub(crate) fn parse_with<T: Options>(fields: &[Field], raw: &HashMap<String, Raw
         None if input.errors.is_empty() => Err(vec![FieldError::new("base", "the options were refused")]),
         _ => Err(input.errors),
     }
-}
-
-/// Values built in code or stored with a run, to be parsed like all others.
-pub(crate) fn raw_values(values: &Values) -> HashMap<String, Raw> {
-    values.iter().map(|(name, value)| (name.clone(), Raw::Json(value.clone()))).collect()
 }

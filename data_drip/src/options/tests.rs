@@ -253,7 +253,8 @@ fn every_error_is_told_at_once_and_unknown_names_are_errors() {
 #[test]
 fn code_and_stored_runs_take_the_same_way() {
     let built = Two { age: 7, name: String::new() };
-    let errors = parse::<Two>(&raw_values(&built.values())).unwrap_err();
+    let given = built.values().into_iter().map(|(name, value)| (name, Raw::Json(value))).collect();
+    let errors = parse::<Two>(&given).unwrap_err();
     assert_eq!((errors[0].field.as_str(), errors[0].message.as_str()), ("name", "must not be blank"));
 }
 

@@ -20,7 +20,7 @@ pub(super) fn parse<T: Backfill>(fields: &[Field], raw: &HashMap<String, Raw>) -
 ///
 /// # Errors
 /// When anything is.
-pub(crate) fn problems(
+pub(super) fn problems(
     registrations: impl IntoIterator<Item = Registration>,
     states: &[StateType],
 ) -> Result<(), Vec<String>> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::backend::{Backend, Statement};
 use crate::key::KeyRange;
 use crate::run::{BatchId, RunBatch, RunId};
@@ -49,7 +51,7 @@ pub(crate) async fn claim<DB: Backend>(
     let (attempts, transients, losses) = (c.small()?, c.small()?, c.small()?);
     let epoch = c.int()?;
     let started_at = c.opt_time()?;
-    let due_at = c.time()?;
+    let due_at = due(&mut c)?;
     let batch = RunBatch {
         id,
         run_id,
@@ -90,7 +92,7 @@ fn fenced(sql: &'static str, fence: &Fence<'_>) -> Statement {
 
 /// The status of the claim's run, read first thing in the batch's transaction; `None` when the claim is lost.
 pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection, claim: &Claim) -> sqlx::Result<Option<RunStatus>> {
-    let row = one::<DB>(conn, fenced(DB::SQL.check_claim, &claim.fence())).await?;
+    let row = DB::first(conn, fenced(DB::SQL.check_claim, &claim.fence())).await?;
     row.map(|row| Columns::<DB>::of(&row).parsed()).transpose()
 }
 
@@ -227,10 +229,15 @@ fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<RunBatch> {
         losses: c.small()?,
         worker: c.opt_text()?,
         error: c.opt_text()?,
-        due_at: c.time()?,
+        due_at: due(&mut c)?,
         started_at: c.opt_time()?,
         finished_at: c.opt_time()?,
     })
+}
+
+/// When a batch is due; 0 stands for at once.
+fn due<DB: Backend>(columns: &mut Columns<'_, DB>) -> sqlx::Result<Option<DateTime<Utc>>> {
+    Ok(columns.opt_time()?.filter(|at| at.timestamp_millis() > 0))
 }
 
 /// Which batches of a run to list.

@@ -515,19 +515,25 @@ pub(super) async fn workers_are_forgotten_a_day_after_their_death<DB: Backend>(m
 
 pub(super) async fn one_planner_at_a_time<DB: Backend>(mut desk: Desk<DB>) {
     let run = desk.insert(&new_run("a")).await;
-    assert_eq!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), None).await.unwrap(), [run]);
-    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["b"]), None).await.unwrap().is_empty());
+    assert_eq!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), None, "v").await.unwrap(), [run]);
+    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["b"]), None, "v").await.unwrap().is_empty());
     let queue = json_list(&["slow"]);
-    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), Some(&queue)).await.unwrap().is_empty());
+    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), Some(&queue), "v").await.unwrap().is_empty());
     let role = desk.take_plan(run, "v").await.unwrap();
     assert_eq!(desk.status(run).await, RunStatus::Running);
     assert!(desk.take_plan(run, "w").await.is_none());
-    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), None).await.unwrap().is_empty());
+    assert!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), None, "w").await.unwrap().is_empty());
+    // Who could not give the role back gets it again, under a new epoch.
+    assert_eq!(plans::plannable::<DB>(&mut desk.conn, &json_list(&["a"]), None, "v").await.unwrap(), [run]);
+    let own = desk.take_plan(run, "v").await.unwrap();
+    assert_eq!(own.epoch, role.epoch + 1);
     plans::release::<DB>(&mut desk.conn, &role).await.unwrap();
+    assert!(desk.take_plan(run, "w").await.is_none(), "the old epoch gives nothing back");
+    plans::release::<DB>(&mut desk.conn, &own).await.unwrap();
     let next = desk.take_plan(run, "w").await.unwrap();
-    assert_eq!(next.epoch, role.epoch + 1);
     assert!(!plans::prepare::<DB>(&mut desk.conn, &role).await.unwrap());
     assert!(plans::prepare::<DB>(&mut desk.conn, &next).await.unwrap());
+    assert!(!plans::prepare::<DB>(&mut desk.conn, &next).await.unwrap(), "before_run succeeds once");
     assert!(!plans::pin::<DB>(&mut desk.conn, &role, &spec(), &key(9)).await.unwrap());
     assert!(plans::pin::<DB>(&mut desk.conn, &next, &spec(), &key(9)).await.unwrap());
     assert!(!plans::pin::<DB>(&mut desk.conn, &next, &spec(), &key(10)).await.unwrap(), "the upper key is frozen");

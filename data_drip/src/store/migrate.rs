@@ -113,7 +113,7 @@ pub(crate) mod sqlite {
     }
 
     /// How long to wait for others that migrate or write.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     pub(crate) async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;

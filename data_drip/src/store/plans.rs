@@ -29,15 +29,19 @@ pub(crate) struct Plan {
     pub(crate) elements: u64,
     pub(crate) planner: Option<String>,
     pub(crate) counted: bool,
+    /// Processes that died while they planned it, before `before_run` had succeeded.
+    pub(crate) losses: u32,
 }
 
-/// Runs that nobody plans yet.
+/// Runs that nobody else plans: also those whose role this worker has and could not give back.
 pub(crate) async fn plannable<DB: Backend>(
     conn: &mut DB::Connection,
     backfills: &str,
     queues: Option<&str>,
+    worker: &str,
 ) -> sqlx::Result<Vec<RunId>> {
-    let statement = Statement::of(DB::SQL.select_plannable_runs).bind(backfills).bind(queues.map(str::to_owned));
+    let statement =
+        Statement::of(DB::SQL.select_plannable_runs).bind(backfills).bind(queues.map(str::to_owned)).bind(worker);
     Ok(ints::<DB>(conn, statement).await?.into_iter().map(RunId).collect())
 }
 
@@ -57,6 +61,7 @@ pub(crate) async fn find<DB: Backend>(conn: &mut DB::Connection, run: RunId) -> 
         elements: c.count()?,
         planner: c.opt_text()?,
         counted: c.flag()?,
+        losses: c.small()?,
     }))
 }
 
@@ -68,7 +73,7 @@ pub(crate) async fn take<DB: Backend>(
 ) -> sqlx::Result<Option<(Role, Plan)>> {
     let Some(plan) = find::<DB>(conn, run).await? else { return Ok(None) };
     let wanted = plan.status == RunStatus::Enqueued || (plan.status == RunStatus::Running && !plan.planned);
-    if !wanted || plan.planner.is_some() {
+    if !wanted || plan.planner.as_deref().is_some_and(|planner| planner != worker) {
         return Ok(None);
     }
     let statement =

@@ -55,7 +55,10 @@ impl Backend for Sqlite {
     fn begin(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<Transaction<'_, Sqlite>>> {
         // A plain `BEGIN` reads first and fails to upgrade when another process has written since (SQLITE_BUSY_SNAPSHOT,
         // which no busy timeout waits out).
-        Box::pin(conn.begin_with("BEGIN IMMEDIATE"))
+        Box::pin(async move {
+            session::settle(conn).await?;
+            conn.begin_with("BEGIN IMMEDIATE").await
+        })
     }
 
     fn guard<'c>(_: &'c mut SqliteConnection, session: &'c SqliteSession) -> BoxFuture<'c, sqlx::Result<()>> {
@@ -63,12 +66,20 @@ impl Backend for Sqlite {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn unguard<'c>(conn: &'c mut SqliteConnection, session: &'c SqliteSession) -> BoxFuture<'c, sqlx::Result<bool>> {
-        Box::pin(session.unguard(conn))
+    fn unguard<'c>(
+        conn: &'c mut SqliteConnection,
+        session: &'c SqliteSession,
+        answered: bool,
+    ) -> BoxFuture<'c, sqlx::Result<bool>> {
+        Box::pin(session.unguard(conn, answered))
     }
 
     fn fetch(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<SqliteRow>>> {
         Box::pin(async move { query(statement)?.fetch_all(conn).await })
+    }
+
+    fn first(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<SqliteRow>>> {
+        Box::pin(async move { query(statement)?.fetch_optional(conn).await })
     }
 
     fn execute(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {

@@ -31,6 +31,9 @@ pub(super) enum Page {
     Struck,
 }
 
+/// A statement was ended by its deadline.
+pub(super) struct Struck;
+
 /// Which rows a page is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
@@ -49,32 +52,35 @@ impl<DB: Backend> Reader<'_, DB> {
         deadline: Option<Instant>,
     ) -> Result<Page, Error> {
         let statement = page(self.scope, self.spec, of, after, upto, limit)?;
-        let rows = match deadline {
+        let row = match deadline {
             Some(deadline) => self.within(deadline, statement).await?,
-            None => Some(DB::fetch(self.conn, statement).await?),
+            None => Ok(DB::first(self.conn, statement).await?),
         };
-        let Some(rows) = rows else { return Ok(Page::Struck) };
-        let Some(row) = rows.first() else { return Ok(Page::Empty) };
-        match unsigned(DB::int(row, self.spec.columns.len())?) {
+        let row = match row {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(Page::Empty),
+            Err(Struck) => return Ok(Page::Struck),
+        };
+        match unsigned(DB::int(&row, self.spec.columns.len())?) {
             0 => Ok(Page::Empty),
-            rows => Ok(Page::Rows { last: key_at::<DB>(self.spec, row, 0)?, rows }),
+            rows => Ok(Page::Rows { last: key_at::<DB>(self.spec, &row, 0)?, rows }),
         }
     }
 
-    /// Fetches before the deadline; `None` when it struck.
+    /// The first row, if there is one, before the deadline.
     ///
     /// Dropped half-way, it leaves the deadline to the statement that still runs; whoever drops it lifts it.
     pub(super) async fn within(
         &mut self,
         deadline: Instant,
         statement: Statement,
-    ) -> Result<Option<Vec<DB::Row>>, Error> {
+    ) -> Result<Result<Option<DB::Row>, Struck>, Error> {
         self.session.deadline(Some(deadline));
-        let fetched = DB::fetch(self.conn, statement).await;
+        let fetched = DB::first(self.conn, statement).await;
         self.session.deadline(None);
         match fetched {
-            Ok(rows) => Ok(Some(rows)),
-            Err(error) if DB::is_interrupted(&error) && !self.session.is_interrupted() => Ok(None),
+            Ok(row) => Ok(Ok(row)),
+            Err(error) if DB::is_interrupted(&error) && !self.session.is_interrupted() => Ok(Err(Struck)),
             Err(error) => Err(error.into()),
         }
     }

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Path, Type};
+use syn::{Attribute, ImplItem, ItemImpl, Path, Type, parse_quote};
 
 use super::span::{located, private, relocate, shown_at};
 use crate::model::{Body, Function, Hook, Process};
@@ -16,6 +16,7 @@ pub(crate) fn body(model: &Body) -> TokenStream {
     let private = private(krate, model.scope.span());
     let is_scope = quote_spanned!(located(model.scope.span())=> <#returned as #private::IsScope>);
     // Said everywhere in the same tokens: rustc reports the same mistake at the same place once.
+    let into_scope = quote_spanned!(located(model.scope.span())=> #is_scope::into_scope(Self::scope(self)));
     let database = quote_spanned!(located(model.scope.span())=> #is_scope::Database);
     // As a bound, a missing struct half is one error, and not one for each function that needs it.
     let struct_half = struct_half(krate, model);
@@ -38,13 +39,35 @@ pub(crate) fn body(model: &Body) -> TokenStream {
             const MODE: #krate::__private::Mode = #krate::__private::Mode::#mode;
 
             fn scope(&self) -> #krate::__private::Scope<#database> {
-                #is_scope::into_scope(Self::scope(self))
+                #into_scope
             }
 
             #states
             #process
             #before_run
             #hooks
+        }
+    }
+}
+
+/// Takes the user's functions out of those lints that question what we prescribe: `&self`, `async`, arguments by value.
+pub(crate) fn excuse(model: &Body, item: &mut ItemImpl) {
+    let hooks = model.hooks.iter().map(|hook| &hook.function);
+    let functions = std::iter::once(model.process.function()).chain(&model.before_run).chain(hooks);
+    let prescribed: Vec<_> = functions.map(|function| &function.ident).collect();
+    for item in &mut item.items {
+        if let ImplItem::Fn(item) = item
+            && (item.sig.ident == "scope" || prescribed.contains(&&item.sig.ident))
+        {
+            let allowed: Attribute = parse_quote! {
+                #[allow(
+                    clippy::needless_pass_by_value,
+                    clippy::trivially_copy_pass_by_ref,
+                    clippy::unused_async,
+                    clippy::unused_self,
+                )]
+            };
+            item.attrs.push(allowed);
         }
     }
 }

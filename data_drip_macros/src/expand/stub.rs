@@ -32,13 +32,11 @@ pub(crate) fn stub_body(broken: &Broken) -> TokenStream {
     let krate = &broken.target.krate;
     let cfgs = &broken.target.cfgs;
     let (params, self_ty, bounds) = header(broken, &quote!(#krate::__private::Options));
-    let database = match &broken.scope {
-        Some(scope) => {
-            let scope = relocate(scope);
-            quote!(<#scope as #krate::__private::IsScope>::Database)
-        }
-        None => quote!(#krate::__private::AnyDatabase),
-    };
+    let scope = broken.scope.as_ref().map(relocate);
+    let database = scope.map_or_else(
+        || quote!(#krate::__private::AnyDatabase),
+        |scope| quote!(<#scope as #krate::__private::IsScope>::Database),
+    );
     quote! {
         #(#cfgs)*
         #[automatically_derived]

@@ -21,6 +21,17 @@ pub(crate) fn take(attributes: &mut Vec<Attribute>, name: &str, errors: &mut Err
     taken
 }
 
+/// Takes a second `#[backfill]` out, which would expand once more and collide with what the first one emits.
+pub(crate) fn refuse_twice(attributes: &mut Vec<Attribute>, errors: &mut Errors) {
+    attributes.retain(|attribute| {
+        let again = attribute.path().segments.last().is_some_and(|last| last.ident == "backfill");
+        if again {
+            errors.at(attribute, "`#[backfill]` stands here twice: keep one");
+        }
+        !again
+    });
+}
+
 /// The doc comment as text: what people read in the dashboard.
 pub(crate) fn description(attributes: &[Attribute]) -> String {
     let lines: Vec<String> = attributes.iter().filter_map(doc).collect();

@@ -3,5 +3,5 @@
 mod attributes;
 mod keys;
 
-pub(crate) use attributes::{cfgs, conditional, description, take};
+pub(crate) use attributes::{cfgs, conditional, description, refuse_twice, take};
 pub(crate) use keys::{Key, Keys, Known};

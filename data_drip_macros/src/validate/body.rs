@@ -8,7 +8,7 @@ use super::functions::{self, Role, find};
 use super::settings;
 use crate::error::Errors;
 use crate::model::{Body, Broken, Function, Hook, Process, Target};
-use crate::parse::{Keys, cfgs};
+use crate::parse::{Keys, cfgs, refuse_twice};
 use crate::suggest::{did_you_mean, hint};
 
 const SCOPE: &str = "fn scope(&self) -> Scope";
@@ -19,8 +19,9 @@ const RUN_STATUSES: [&str; 7] = ["pending", "enqueued", "running", "paused", "co
 const BATCH_STATUSES: [&str; 5] = ["pending", "running", "completed", "failed", "stopped"];
 
 /// Resolves an inherent impl.
-pub(crate) fn body(arguments: TokenStream, item: &ItemImpl, errors: &mut Errors) -> Result<Body, Broken> {
+pub(crate) fn body(arguments: TokenStream, item: &mut ItemImpl, errors: &mut Errors) -> Result<Body, Box<Broken>> {
     let target = Target { krate: krate(arguments, errors), cfgs: cfgs(&item.attrs) };
+    refuse_twice(&mut item.attrs, errors);
     refuse_shape(item, errors);
     let functions: Vec<&ImplItemFn> = item
         .items
@@ -39,7 +40,9 @@ pub(crate) fn body(arguments: TokenStream, item: &ItemImpl, errors: &mut Errors)
         (Some(scope), Some(process)) if errors.is_empty() => {
             Ok(Body { target, self_ty: (*item.self_ty).clone(), scope, process, before_run, hooks })
         }
-        (scope, _) => Err(Broken { target, self_ty: (*item.self_ty).clone(), generics: item.generics.clone(), scope }),
+        (scope, _) => {
+            Err(Box::new(Broken { target, self_ty: (*item.self_ty).clone(), generics: item.generics.clone(), scope }))
+        }
     }
 }
 

@@ -39,15 +39,13 @@ pub(super) fn function(item: &ImplItemFn, role: &Role, errors: &mut Errors) -> O
 
 /// That the function takes `&self`.
 pub(super) fn receiver(signature: &Signature, wanted: &str, errors: &mut Errors) {
-    match signature.inputs.first() {
-        Some(FnArg::Receiver(receiver)) => match &receiver.kind {
-            ReceiverKind::Reference(_, _, None) => {}
-            _ => errors.at(receiver, format!("`{}` takes `&self`: `{wanted}`", signature.ident)),
-        },
-        _ => {
-            let at = signature.paren_token.span.join();
-            errors.at_span(at, format!("`{}` takes `&self` first: `{wanted}`", signature.ident));
-        }
+    let Some(FnArg::Receiver(receiver)) = signature.inputs.first() else {
+        let at = signature.paren_token.span.join();
+        errors.at_span(at, format!("`{}` takes `&self` first: `{wanted}`", signature.ident));
+        return;
+    };
+    if !matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) {
+        errors.at(receiver, format!("`{}` takes `&self`: `{wanted}`", signature.ident));
     }
 }
 

@@ -44,7 +44,7 @@ fn integer(name: &str) -> Option<Kind> {
     macro_rules! ranges {
         ($($type:ident),*) => {
             match name {
-                $(stringify!($type) => Some(Kind::Integer { min: $type::MIN as i128, max: $type::MAX as i128 }),)*
+                $(stringify!($type) => Some(Kind::Integer { min: $type::MIN.into(), max: $type::MAX.into() }),)*
                 // The width of the machine that compiles need not be that of the one that runs.
                 "isize" => Some(Kind::Integer { min: i64::MIN.into(), max: i64::MAX.into() }),
                 "usize" => Some(Kind::Integer { min: 0, max: u64::MAX.into() }),

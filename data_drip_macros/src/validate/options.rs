@@ -10,7 +10,7 @@ use super::settings;
 use super::values::{self, Checked};
 use crate::error::Errors;
 use crate::model::{Broken, Field, Options, Target};
-use crate::parse::{Key, Keys, Known, cfgs, conditional, description, take};
+use crate::parse::{Key, Keys, Known, cfgs, conditional, description, refuse_twice, take};
 
 const OPTION_KEYS: Known = Known {
     attribute: "#[option]",
@@ -25,9 +25,14 @@ const OPTION_KEYS: Known = Known {
 };
 
 /// Resolves a struct, of which it takes the attributes that are ours out.
-pub(crate) fn options(arguments: TokenStream, item: &mut ItemStruct, errors: &mut Errors) -> Result<Options, Broken> {
+pub(crate) fn options(
+    arguments: TokenStream,
+    item: &mut ItemStruct,
+    errors: &mut Errors,
+) -> Result<Options, Box<Broken>> {
     let mut keys = Keys::parse([arguments], &settings::STRUCT_KEYS, errors);
     let target = Target { krate: settings::krate(&mut keys, errors), cfgs: cfgs(&item.attrs) };
+    refuse_twice(&mut item.attrs, errors);
     refuse_shape(item, errors);
     let fields = item.fields.iter_mut().filter_map(|item| field(item, errors)).collect();
     let options = Options {
@@ -44,13 +49,10 @@ pub(crate) fn options(arguments: TokenStream, item: &mut ItemStruct, errors: &mu
     let (_, arguments, _) = item.generics.split_for_impl();
     let ident = &item.ident;
     let self_ty = syn::parse_quote!(#ident #arguments);
-    Err(Broken { target: options.target, self_ty, generics: item.generics.clone(), scope: None })
+    Err(Box::new(Broken { target: options.target, self_ty, generics: item.generics.clone(), scope: None }))
 }
 
 fn refuse_shape(item: &ItemStruct, errors: &mut Errors) {
-    if let Some(twice) = item.attrs.iter().find(|attribute| attribute.path().is_ident("backfill")) {
-        errors.at(twice, "`#[backfill]` stands here twice: keep one");
-    }
     if !item.generics.params.is_empty() {
         let message = format!(
             "a backfill has no generics or lifetimes: it is registered once, by name, and built from a form; \

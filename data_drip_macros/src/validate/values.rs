@@ -92,7 +92,10 @@ fn misfit(key: &impl ToTokens, literal: &Literal<'_>, kind: &Kind, ty: &Type) ->
     let name = ty.to_token_stream().to_string().replace(' ', "");
     let must_be = |what: &str| Some(format!("`{key}` of {} `{name}` option must be {what}", article(&name)));
     match (kind, literal.lit) {
-        (Kind::Text, Lit::Str(_)) | (Kind::Bool, Lit::Bool(_)) | (Kind::Float, Lit::Float(_) | Lit::Int(_)) => None,
+        (Kind::Other, _)
+        | (Kind::Text, Lit::Str(_))
+        | (Kind::Bool, Lit::Bool(_))
+        | (Kind::Float, Lit::Float(_) | Lit::Int(_)) => None,
         (Kind::Text, _) => must_be("text: `\"…\"`"),
         (Kind::Bool, _) => must_be("`true` or `false`"),
         (Kind::Float, _) => must_be("a number"),
@@ -104,7 +107,6 @@ fn misfit(key: &impl ToTokens, literal: &Literal<'_>, kind: &Kind, ty: &Type) ->
         (Kind::Decimal, _) => must_be("an expression of that type: `Decimal::new(15, 1)` is 1.5"),
         (Kind::Temporal { example }, _) => must_be(&format!("an expression of that type, like `{example}`")),
         (Kind::List, _) => must_be("a list: `vec![…]`"),
-        (Kind::Other, _) => None,
     }
 }
 

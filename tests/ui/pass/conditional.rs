@@ -1,5 +1,6 @@
 //! A backfill that is not there in every build, on either side of the attribute.
 
+#[allow(unused_imports)]
 use data_drip::sqlite::prelude::*;
 
 #[backfill]

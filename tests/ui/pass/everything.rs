@@ -96,7 +96,7 @@ impl Everything {
         run: &Run,
         mailer: State<Mailer>,
     ) -> Result<(), sqlx::Error> {
-        let _ = (config.0.0, run.id, mailer);
+        let _ = (config.0, run.id, mailer);
         sqlx::query("UPDATE people SET seen = ? WHERE id = ?").bind(self.helper()).bind(id).execute(conn).await?;
         Ok(())
     }

@@ -306,7 +306,7 @@ fn batch(run_id: RunId, position: u64) -> RunBatch {
         losses: u32::from(position == 3),
         worker: begun.then(|| "host-1:4242:a1".to_owned()),
         error: failed.then(error),
-        due_at: now(),
+        due_at: None,
         started_at: begun.then(|| now() - TimeDelta::milliseconds(840)),
         finished_at: (begun && status != BatchStatus::Running).then(now),
     }

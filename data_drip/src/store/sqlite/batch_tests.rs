@@ -99,7 +99,7 @@ fn a_batch(range: KeyRange) -> RunBatch {
         losses: 0,
         worker: None,
         error: None,
-        due_at: Utc::now(),
+        due_at: None,
         started_at: None,
         finished_at: None,
     }

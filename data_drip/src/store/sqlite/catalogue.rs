@@ -293,19 +293,30 @@ pub(super) async fn needs_key_order(
     let Some(condition) = scope.condition(spec)? else { return Ok(false) };
     let any = KeyPart { tag: "integer".into(), text: "0".into() };
     let any = Key(vec![any; spec.columns.len()]);
-    let mut select = Query::select();
-    select
-        .expr(Expr::cust("1"))
-        .from(scope.table.to_ref())
-        .and_where(condition)
-        .and_where(Sqlite::key_after(&spec.columns, &any)?)
-        .and_where(Sqlite::key_upto(&spec.columns, &any)?);
-    let Statement { sql, values } = Sqlite::build(&select);
-    let plan = plan(conn, Statement { sql: format!("EXPLAIN QUERY PLAN {sql}").into(), values }).await?;
     let first = &spec.columns[0];
-    // `(id>? AND id<?)`, `(role=? AND rowid>? AND rowid<?)`, `((a,b)>(?,?) AND (a,b)<(?,?))`
-    let bounded = [format!("{first}>?"), "rowid>?".to_owned(), format!("({})>(", spec.columns.join(","))];
-    Ok(!plan.iter().any(|line| bounded.iter().any(|form| line.contains(form))))
+    let all = spec.columns.join(",");
+    // The first batch has no lower bound: the optimizer may go another way for it.
+    for bounds in [[true, true], [false, true]] {
+        let mut select = Query::select();
+        select.expr(Expr::cust("1")).from(scope.table.to_ref()).and_where(condition.clone());
+        if bounds[0] {
+            select.and_where(Sqlite::key_after(&spec.columns, &any)?);
+        }
+        select.and_where(Sqlite::key_upto(&spec.columns, &any)?);
+        let Statement { sql, values } = Sqlite::build(&select);
+        let plan = plan(conn, Statement { sql: format!("EXPLAIN QUERY PLAN {sql}").into(), values }).await?;
+        // `(id>? AND id<?)`, `(role=? AND rowid>? AND rowid<?)`, `((a,b)>(?,?) AND (a,b)<(?,?))`: with what stands before
+        // the name, or a column `user_id` would pass for `id`.
+        let bounded: Vec<String> = ["(", " "]
+            .iter()
+            .flat_map(|before| [first.as_str(), "rowid"].map(|name| format!("{before}{name}<?")))
+            .chain([format!("({all})<("), format!("({all})<=(")])
+            .collect();
+        if !plan.iter().any(|line| bounded.iter().any(|form| line.contains(form.as_str()))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(super) async fn rows_about(conn: &mut SqliteConnection, spec: &KeySpec) -> Result<Option<u64>, Error> {

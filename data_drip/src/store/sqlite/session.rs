@@ -95,10 +95,13 @@ impl SqliteSession {
         self.0.guarded.store(true, Ordering::Release);
     }
 
-    pub(super) async fn unguard(&self, conn: &mut SqliteConnection) -> sqlx::Result<bool> {
-        // A future that user code dropped half-way can have left a `COMMIT`, and a forgotten nested transaction a
-        // rollback, in the connection's queue: the answer to the ping comes after them, while the guard still stands.
-        conn.ping().await?;
+    pub(super) async fn unguard(&self, conn: &mut SqliteConnection, answered: bool) -> sqlx::Result<bool> {
+        if !answered {
+            // A future that user code dropped half-way can have left a `COMMIT`, and a forgotten nested transaction a
+            // rollback, in the connection's queue: the answer to the ping comes after them, while the guard still
+            // stands.
+            conn.ping().await?;
+        }
         let depth = SqliteTransactionManager::get_transaction_depth(conn);
         let intact = depth == 1 && !self.0.broken.load(Ordering::Acquire);
         if !intact {
@@ -107,6 +110,22 @@ impl SqliteSession {
         self.0.guarded.store(false, Ordering::Release);
         Ok(intact)
     }
+}
+
+/// Makes sure that nothing is open before a transaction begins. A full disk or an interruption rolls the whole transaction
+/// back inside SQLite; sqlx, whose own rollback then fails, goes on counting it and would begin a savepoint.
+pub(super) async fn settle(conn: &mut SqliteConnection) -> sqlx::Result<()> {
+    if SqliteTransactionManager::get_transaction_depth(conn) == 0 {
+        return Ok(());
+    }
+    // A rollback may still be queued: its answer comes before that of the ping.
+    conn.ping().await?;
+    let depth = SqliteTransactionManager::get_transaction_depth(conn);
+    if depth > 0 {
+        mend(conn, depth).await?;
+        SqliteTransactionManager::rollback(conn).await?;
+    }
+    Ok(())
 }
 
 /// Brings sqlx's count of open transactions and SQLite's state together again, so that the caller's rollback works.
@@ -129,6 +148,12 @@ async fn mend(conn: &mut SqliteConnection, depth: usize) -> sqlx::Result<()> {
 }
 
 impl Session for SqliteSession {
+    fn is_restless(&self) -> bool {
+        self.0.interrupted.load(Ordering::Relaxed)
+            || self.0.guarded.load(Ordering::Acquire)
+            || self.0.deadline.load(Ordering::Relaxed) != NO_DEADLINE
+    }
+
     fn interrupt(&self) {
         self.0.interrupted.store(true, Ordering::Relaxed);
     }

@@ -21,7 +21,7 @@ async fn intact_after(script: &'static str) -> bool {
     for statement in script.split('|') {
         let _ = tx.execute(statement).await;
     }
-    let intact = Sqlite::unguard(&mut tx, &session).await.unwrap();
+    let intact = Sqlite::unguard(&mut tx, &session, false).await.unwrap();
     if intact {
         tx.commit().await.unwrap();
     } else {
@@ -92,7 +92,7 @@ async fn a_nested_transaction_that_is_dropped_takes_only_its_own_writes_along() 
     let mut nested = tx.begin().await.unwrap();
     run(&mut nested, "INSERT INTO ledger VALUES (3, 'x')").await;
     drop(nested);
-    assert!(Sqlite::unguard(&mut tx, &session).await.unwrap());
+    assert!(Sqlite::unguard(&mut tx, &session, false).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(int(&mut file.connect().await, "SELECT max(id) FROM ledger").await, 2);
     reusable(&mut conn).await;
@@ -107,7 +107,7 @@ async fn a_nested_transaction_that_is_leaked_is_noticed() {
     Sqlite::guard(&mut tx, &session).await.unwrap();
     run(&mut tx, "INSERT INTO ledger VALUES (2, 'x')").await;
     std::mem::forget(tx.begin().await.unwrap());
-    assert!(!Sqlite::unguard(&mut tx, &session).await.unwrap());
+    assert!(!Sqlite::unguard(&mut tx, &session, false).await.unwrap());
     tx.rollback().await.unwrap();
     assert_eq!(int(&mut file.connect().await, "SELECT max(id) FROM ledger").await, 1);
     reusable(&mut conn).await;
@@ -129,7 +129,7 @@ async fn a_commit_that_a_dropped_future_left_in_the_queue_is_refused() {
         })
         .await;
     }
-    assert!(!Sqlite::unguard(&mut tx, &session).await.unwrap());
+    assert!(!Sqlite::unguard(&mut tx, &session, false).await.unwrap());
     tx.rollback().await.unwrap();
     assert_eq!(int(&mut file.connect().await, "SELECT max(id) FROM ledger").await, 1);
     reusable(&mut conn).await;
@@ -182,7 +182,7 @@ async fn a_write_that_was_interrupted_can_be_rolled_back_while_the_interrupt_las
     // SQLite gives up the whole transaction with an interrupted write.
     assert!(Sqlite::is_interrupted(&nested.execute(write).await.unwrap_err()));
     drop(nested);
-    assert!(!Sqlite::unguard(&mut tx, &session).await.unwrap());
+    assert!(!Sqlite::unguard(&mut tx, &session, false).await.unwrap());
     tx.rollback().await.unwrap();
     session.resume();
     session.deadline(None);

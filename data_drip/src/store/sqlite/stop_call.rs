@@ -13,7 +13,7 @@ use sqlx::{Pool, Sqlite};
 use crate::run::RunId;
 
 /// A file older than this was left behind by a process that died while it waited.
-const STALE: Duration = Duration::from_secs(60);
+const STALE: Duration = Duration::from_mins(1);
 
 /// Lives as long as the stop waits.
 pub(super) struct StopCall(PathBuf);

@@ -9,9 +9,10 @@ WHERE id = (
         ORDER BY n.due_at, n.position LIMIT 1
     )
     WHERE r.status = 'running'
-        AND r.backfill IN (SELECT value FROM json_each(?2))
-        AND (?3 IS NULL OR r.queue IN (SELECT value FROM json_each(?3)))
-        AND r.id NOT IN (SELECT value FROM json_each(?4))
+        -- Not `IN (SELECT …)`: that builds a table of its own for each of the lists, for every batch.
+        AND EXISTS (SELECT 1 FROM json_each(?2) WHERE value = r.backfill)
+        AND (?3 IS NULL OR EXISTS (SELECT 1 FROM json_each(?3) WHERE value = r.queue))
+        AND NOT EXISTS (SELECT 1 FROM json_each(?4) WHERE value = r.id)
         AND (r.concurrency IS NULL OR r.concurrency > (
             SELECT count(*) FROM data_drip_backfill_run_batches c WHERE c.run_id = r.id AND c.status = 'running'
         ))

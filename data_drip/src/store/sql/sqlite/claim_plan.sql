@@ -1,4 +1,4 @@
 UPDATE data_drip_backfill_runs
 SET planner = ?2, planner_epoch = planner_epoch + 1, status = 'running',
     started_at = coalesce(started_at, CAST(unixepoch('subsec') * 1000 AS INTEGER))
-WHERE id = ?1 AND planner IS NULL AND planner_epoch = ?3 AND status = ?4
+WHERE id = ?1 AND (planner IS NULL OR planner = ?2) AND planner_epoch = ?3 AND status = ?4

@@ -1,5 +1,5 @@
 INSERT INTO data_drip_backfill_run_batches
     (run_id, position, after_key, upto_key, planned_size, status, due_at)
-SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'pending', CAST(unixepoch('subsec') * 1000 AS INTEGER)
+SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'pending', 0
 FROM json_each(?2)
 RETURNING id

@@ -1,1 +1,4 @@
-SELECT beat, expires_at < CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM data_drip_workers WHERE id = ?1
+-- A beat in the future is a clock that jumped back: whether the worker lives, its silence tells.
+SELECT beat, expires_at < CAST(unixepoch('subsec') * 1000 AS INTEGER)
+    OR beat_at > CAST(unixepoch('subsec') * 1000 AS INTEGER)
+FROM data_drip_workers WHERE id = ?1

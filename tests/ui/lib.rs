@@ -1,0 +1,1 @@
+//! Nothing: the cases are files in `pass` and `fail`, compiled by `compile_fail.rs`.
