@@ -1,5 +1,6 @@
 //! Everything at once.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use data_drip::{ErrorKind, RunStatus};
@@ -43,7 +44,8 @@ async fn kills_naps_deploys_and_pauses_together_lose_and_repeat_nothing() {
                 victim.ask_to_end();
                 let next = orders(habitat.child(victim.name())).start();
                 let ended = std::mem::replace(victim, next).ended().await;
-                assert!(ended.success(), "{ended}");
+                // Without a handler yet when it was only just started: then it is one more kill.
+                assert!(ended.success() || ended.signal().is_some(), "{ended}");
             }
             _ => match drip.pause(run).await {
                 Ok(_) => drop(drip.resume(run).await.unwrap()),

@@ -122,3 +122,25 @@ async fn many_runs_at_once_do_not_take_each_others_connections_away() {
     assert_eq!(habitat.number("SELECT sum(transients) FROM data_drip_backfill_run_batches").await, 0);
     shut_down(vec![child]).await;
 }
+
+#[tokio::test]
+#[ignore = "experiment"]
+async fn experiment_how_long_requests_wait() {
+    for linger_ms in [20, 100, 500] {
+        let habitat = Habitat::with_items(2_000, Journal::WriteAhead).await;
+        let run = habitat.enqueue(StampAll { linger_ms, tag: 0 }, 10).await.id;
+        let drip = habitat.drip().await;
+        let _child = habitat.child("busy").lease(Duration::from_secs(30)).start();
+        zoo::eventually("it works", async || habitat.processed().await > 10).await;
+        for _ in 0..5 {
+            let before = std::time::Instant::now();
+            let batches = habitat.processed().await / 10;
+            drip.pause(run).await.unwrap();
+            let after = habitat.processed().await / 10;
+            eprintln!("linger {linger_ms}: pause took {:?}, {} batches", before.elapsed(), after - batches);
+            drip.resume(run).await.unwrap();
+            let now = habitat.processed().await;
+            zoo::eventually("it goes on", async || habitat.processed().await > now).await;
+        }
+    }
+}
