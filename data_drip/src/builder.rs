@@ -165,7 +165,9 @@ impl<DB: Backend> Builder<DB> {
 
         let (runs, batches) = listeners(&registry, self.handler.is_some());
         let (hooks, inbox) = hooks::channel(runs, batches);
+        let one_writer = DB::MAX_SLOTS == Some(1) && !self.config.share_pool;
         let core = Arc::new(Core {
+            turn: one_writer.then(|| tokio::sync::Mutex::new(())),
             pool: self.pool,
             config: self.config,
             registry,

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::Pool;
 use sqlx::pool::PoolConnection;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{MutexGuard, Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Session};
@@ -34,6 +34,8 @@ pub(crate) struct Core<DB: Backend> {
     pub(crate) states: States,
     pub(crate) hooks: Hooks,
     pub(crate) signals: Signals,
+    /// Whose turn it is to write, where the database has one writer.
+    pub(crate) turn: Option<tokio::sync::Mutex<()>>,
 }
 
 /// What one part of the process tells the others, so that they need not wait for their next poll.
@@ -66,7 +68,7 @@ pub(crate) struct Flight {
     pub(crate) cancel: CancellationToken,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing panics while it holds one of these; the data would be whole even so.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -142,6 +144,22 @@ impl Drop for Halt<'_> {
 }
 
 impl<DB: Backend> Core<DB> {
+    /// Waits for this task's turn to write; held until its transaction is over.
+    ///
+    /// Tasks of one process that found SQLite's write lock taken would sleep and try again, and a slot that begins its
+    /// next transaction as soon as it has committed one leaves the planner, the lease and a person's stop no moment to
+    /// find it free. Here they are served in the order in which they asked. Other processes are not: see the breath
+    /// that a slot takes.
+    ///
+    /// Taken before a connection of the executor's pool, never while holding one: whoever has the turn needs one. A slot's
+    /// own connection and those of the host's pool do no harm. On a shared pool the pool itself gives everybody a turn.
+    pub(crate) async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match &self.turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        }
+    }
+
     /// The code of a backfill.
     ///
     /// # Errors

@@ -19,8 +19,10 @@ const LEASE: Duration = Duration::from_millis(500);
 async fn kills_naps_deploys_and_pauses_together_lose_and_repeat_nothing() {
     let mut random = random();
     let habitat = Habitat::with_items(ITEMS, Journal::WriteAhead).await;
-    let run = habitat.enqueue(StampAll { linger_ms: 20, tag: 0 }, 50).await.id;
     let drip = habitat.drip().await;
+    // With pauses between batches the write lock is free often enough for everything that is asked.
+    let stamp = StampAll { linger_ms: 10, tag: 0 };
+    let run = drip.enqueue(stamp).batch_size(50).sleep(Duration::from_millis(30)).await.unwrap().id;
     let orders = |child: zoo::Orders| child.lease(LEASE).grace(Duration::from_millis(5));
     let mut herd = herd(&habitat, 3, orders);
     let mut blows = 0;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use data_drip::{BatchStatus, RunStatus};
+use sqlx::ConnectOptions;
 use zoo::backfills::{Heavy, Quitter, StampAll};
 use zoo::{Habitat, Journal, Moment};
 
@@ -124,23 +125,17 @@ async fn many_runs_at_once_do_not_take_each_others_connections_away() {
 }
 
 #[tokio::test]
-#[ignore = "experiment"]
-async fn experiment_how_long_requests_wait() {
-    for linger_ms in [20, 100, 500] {
-        let habitat = Habitat::with_items(2_000, Journal::WriteAhead).await;
-        let run = habitat.enqueue(StampAll { linger_ms, tag: 0 }, 10).await.id;
-        let drip = habitat.drip().await;
-        let _child = habitat.child("busy").lease(Duration::from_secs(30)).start();
-        zoo::eventually("it works", async || habitat.processed().await > 10).await;
-        for _ in 0..5 {
-            let before = std::time::Instant::now();
-            let batches = habitat.processed().await / 10;
-            drip.pause(run).await.unwrap();
-            let after = habitat.processed().await / 10;
-            eprintln!("linger {linger_ms}: pause took {:?}, {} batches", before.elapsed(), after - batches);
-            drip.resume(run).await.unwrap();
-            let now = habitat.processed().await;
-            zoo::eventually("it goes on", async || habitat.processed().await > now).await;
-        }
+async fn others_get_to_write_while_one_batch_follows_the_other() {
+    let habitat = Habitat::with_items(6_000, Journal::WriteAhead).await;
+    let run = habitat.enqueue(StampAll { linger_ms: 20, tag: 0 }, 10).await.id;
+    let busy = habitat.child("busy").start();
+    zoo::eventually("it works", async || habitat.processed().await > 0).await;
+    // An application that leaves it to sqlx how long to wait.
+    let mut application = habitat.options().connect().await.unwrap();
+    for word in 0..3 {
+        sqlx::query("INSERT INTO unique_words VALUES (?)").bind(word).execute(&mut application).await.unwrap();
     }
+    let drip = habitat.drip().await;
+    assert_eq!(drip.pause(run).await.unwrap().status, RunStatus::Paused);
+    shut_down(vec![busy]).await;
 }

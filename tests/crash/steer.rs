@@ -56,8 +56,9 @@ const TIMES: i64 = 8;
 async fn brake<T: Backfill<Database = Sqlite>>(backfill: T, brake: Brake) {
     let mut random = random();
     let habitat = Habitat::with_items(ITEMS, Journal::WriteAhead).await;
-    let run = habitat.enqueue(backfill, 50).await.id;
     let drip = habitat.drip().await;
+    // With pauses between batches the write lock is free often enough for everything that is asked.
+    let run = drip.enqueue(backfill).batch_size(50).sleep(Duration::from_millis(25)).await.unwrap().id;
     let herd = herd(&habitat, 3, |child| child);
     for time in 0..TIMES {
         let progress = i64::from(ITEMS) * time / (TIMES + 2);

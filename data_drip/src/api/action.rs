@@ -88,6 +88,7 @@ async fn change<DB: Backend>(
     by: Option<&Backfiller>,
 ) -> sqlx::Result<Change> {
     let mut conn = core.pool.acquire().await?;
+    let _turn = core.turn().await;
     runs::change::<DB>(&mut conn, id, request, by).await
 }
 

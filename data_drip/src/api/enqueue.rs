@@ -144,7 +144,7 @@ impl<DB: Backend> Asked<'_, DB> {
     async fn write(&self, link: &mut Link<DB>) -> Result<Run, Error> {
         let checked = self.checked(link).await?;
         self.probe(link, &checked).await?;
-        let id = patiently!(DB, PATIENCE, insert_alone::<DB>(link, &checked.new).await)??;
+        let id = patiently!(DB, PATIENCE, insert_alone::<DB>(self.core, link, &checked.new).await)??;
         runs::find::<DB>(link, id).await?.ok_or_else(|| super::no_run(id))
     }
 
@@ -261,7 +261,12 @@ pub(super) async fn choices<DB: Backend>(
 }
 
 /// [`insert`] in a transaction of its own.
-async fn insert_alone<DB: Backend>(conn: &mut DB::Connection, new: &NewRun) -> sqlx::Result<Result<RunId, Error>> {
+async fn insert_alone<DB: Backend>(
+    core: &Core<DB>,
+    conn: &mut DB::Connection,
+    new: &NewRun,
+) -> sqlx::Result<Result<RunId, Error>> {
+    let _turn = core.turn().await;
     let mut tx = DB::begin(conn).await?;
     let outcome = insert::<DB>(&mut tx, new).await?;
     if outcome.is_ok() {

@@ -249,13 +249,12 @@ impl<DB: Backend> Attempt<DB> {
         scope: &Scope<DB>,
         counted: Option<u64>,
     ) -> Result<u64, Worked> {
-        let processed = match counted {
-            Some(processed) => processed,
+        let processed = if let Some(processed) = counted {
+            processed
+        } else {
             // The batch's transaction may have taken rows out of the scope; another connection still sees them.
-            None => {
-                let mut other = self.engine.counting.acquire().await?;
-                self.count(&mut other, scope, code).await?
-            }
+            let mut other = self.engine.counting.acquire().await?;
+            self.count(&mut other, scope, code).await?
         };
         if batches::complete::<DB>(tx, &self.claim, processed).await? { Ok(processed) } else { Err(Worked::Lost) }
     }

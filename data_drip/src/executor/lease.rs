@@ -185,6 +185,7 @@ impl<DB: Backend> Pulse<DB> {
     }
 
     async fn beat_once(&self, pool: &Pool<DB>, strays: &mut HashSet<Held>) -> sqlx::Result<()> {
+        let _turn = self.core.turn().await;
         let mut conn = pool.acquire().await?;
         let before = Instant::now();
         if !workers::beat::<DB>(&mut conn, &self.worker.id, self.lease.ttl).await? {

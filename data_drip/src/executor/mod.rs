@@ -54,8 +54,6 @@ pub(crate) struct Engine<DB: Backend> {
     refused: Mutex<HashSet<RunId>>,
     /// Held shared by each batch, alone by one that a process died of.
     alone: RwLock<()>,
-    /// Whose turn it is to write, where the database has one writer.
-    turn: Option<tokio::sync::Mutex<()>>,
     /// Nothing new is begun.
     draining: CancellationToken,
     /// What is in flight is rolled back.
@@ -81,18 +79,9 @@ impl<DB: Backend> Engine<DB> {
         Link::acquire(&self.pool).await
     }
 
-    /// Waits for this task's turn to write; held until its transaction is over.
-    ///
-    /// Tasks of one process that found SQLite's write lock taken would sleep and try again, and a slot that begins
-    /// its next transaction as soon as it has committed one leaves the planner no moment to find it free: the slot runs
-    /// out of batches although there is time to plan them. Here they are served in the order in which they asked.
-    ///
-    /// A connection of the pool must not be held by a task that waits; a slot's own does no harm.
+    /// Waits for this task's turn to write; see [`Core::turn`].
     async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
-        match &self.turn {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        }
+        self.core.turn().await
     }
 
     fn refused(&self) -> Vec<RunId> {
@@ -106,10 +95,13 @@ impl<DB: Backend> Engine<DB> {
     /// Settles the run if this was its last batch.
     async fn settle(&self, run: RunId) {
         let outcome = async {
-            let mut conn = self.pool.acquire().await?;
             // Looked at first without a lock: the question is asked after many batches and answered yes once.
-            let open = runs::open::<DB>(&mut conn, run).await?;
-            if open.pending + open.running > 0 { Ok(None) } else { runs::settle::<DB>(&mut conn, run).await }
+            let open = runs::open::<DB>(&mut *self.pool.acquire().await?, run).await?;
+            if open.pending + open.running > 0 {
+                return Ok(None);
+            }
+            let _turn = self.turn().await;
+            runs::settle::<DB>(&mut *self.pool.acquire().await?, run).await
         };
         match outcome.await {
             Ok(Some(status)) => self.settled(run, status),
@@ -169,8 +161,6 @@ impl<DB: Backend> DataDrip<DB> {
             codes: Codes::default(),
             refused: Mutex::default(),
             alone: RwLock::new(()),
-            // On a shared pool whoever holds the connection would wait for who waits for it.
-            turn: (DB::MAX_SLOTS == Some(1) && !config.share_pool).then(|| tokio::sync::Mutex::new(())),
             draining: CancellationToken::new(),
             aborting: CancellationToken::new(),
         });
@@ -218,6 +208,7 @@ impl<DB: Backend> Worker<DB> {
         }
         self.heart.stop().await;
         let retired = async {
+            let _turn = self.engine.turn().await;
             let mut conn = self.engine.pool.acquire().await?;
             workers::retire::<DB>(&mut conn, &self.engine.worker.id).await
         };

@@ -114,7 +114,11 @@ async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
     let taken = patiently!(
         DB,
         engine.lease.interval(),
-        async { plans::take::<DB>(&mut *engine.pool.acquire().await?, id, &engine.worker.id).await }.await
+        async {
+            let _turn = engine.turn().await;
+            plans::take::<DB>(&mut *engine.pool.acquire().await?, id, &engine.worker.id).await
+        }
+        .await
     );
     let (role, plan) = match taken {
         Ok(Some(taken)) => taken,
@@ -150,7 +154,11 @@ async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
     let released = patiently!(
         DB,
         engine.lease.interval(),
-        async { plans::release::<DB>(&mut *engine.pool.acquire().await?, role).await }.await
+        async {
+            let _turn = engine.turn().await;
+            plans::release::<DB>(&mut *engine.pool.acquire().await?, role).await
+        }
+        .await
     );
     if let Err(error) = released {
         tracing::warn!(%error, "the planner's role could not be given back: this worker takes it again");
@@ -162,7 +170,11 @@ async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
     let failed = patiently!(
         DB,
         engine.lease.interval(),
-        async { plans::fail::<DB>(&mut *engine.pool.acquire().await?, role, error).await }.await
+        async {
+            let _turn = engine.turn().await;
+            plans::fail::<DB>(&mut *engine.pool.acquire().await?, role, error).await
+        }
+        .await
     );
     match failed {
         Ok(Some(stopped)) => {
@@ -242,13 +254,13 @@ impl<DB: Backend> Planner<'_, DB> {
     async fn prepare(&self, run: &Run, instance: &dyn Instance<DB>) -> Result<(), Halt> {
         let mut failed = 0;
         loop {
+            // Should it kill the process, no batch beside it is to be blamed.
+            let beside_others = self.engine.alone.read().await;
+            let turn = self.engine.turn().await;
             let mut link = self.engine.link().await?;
-            let outcome = {
-                // Should it kill the process, no batch beside it is to be blamed.
-                let _beside_others = self.engine.alone.read().await;
-                self.try_prepare(&mut link, run, instance).await
-            };
+            let outcome = self.try_prepare(&mut link, run, instance).await;
             link.release().await;
+            drop((turn, beside_others));
             let failure = match outcome {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => return Err(Halt::Over),

@@ -16,9 +16,14 @@ use crate::store::batches::{self, Claim, Unfinished};
 /// How long a slot leaves a run alone whose batch it had to give back unworked.
 const AFTER_RELEASE: Duration = Duration::from_millis(200);
 
+/// How long a slot works without a breath on a database with one writer, and how long that is: a twentieth of the time,
+/// so that a writer with a busy timeout of a few seconds always gets through.
+const STREAK: Duration = Duration::from_secs(2);
+const BREATH: Duration = Duration::from_millis(110);
+
 /// Works until the engine drains.
 pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
-    let mut slot = Slot { engine, number, link: None, last: None, resting: HashMap::new() };
+    let mut slot = Slot { engine, number, link: None, last: None, resting: HashMap::new(), since: Instant::now() };
     let mut next = None;
     loop {
         if slot.engine.draining.is_cancelled() {
@@ -31,9 +36,13 @@ pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
             Some(claim) => claim,
             None => match slot.claim_or_wait().await {
                 Some(claim) => claim,
-                None => continue,
+                None => {
+                    slot.since = Instant::now();
+                    continue;
+                }
             },
         };
+        slot.breathe().await;
         next = slot.run(claim).await;
     }
 }
@@ -47,6 +56,8 @@ struct Slot<DB: Backend> {
     last: Option<RunId>,
     /// Runs whose pause between batches is not over in this slot.
     resting: HashMap<RunId, Instant>,
+    /// Since when one batch follows the other.
+    since: Instant,
 }
 
 impl<DB: Backend> Slot<DB> {
@@ -104,6 +115,20 @@ impl<DB: Backend> Slot<DB> {
         }
         let _turn = engine.turn().await;
         batches::claim::<DB>(link, &engine.wanted, &skip, last).await
+    }
+
+    /// Lets others write, where the database has one writer.
+    ///
+    /// Between two batches SQLite's write lock is free for an instant, and whoever waits for it looks again every 100 ms
+    /// at most: without a breath that is longer, the application's own writes would starve and fail.
+    async fn breathe(&mut self) {
+        if DB::MAX_SLOTS == Some(1) && self.since.elapsed() >= STREAK {
+            tokio::select! {
+                () = self.engine.draining.cancelled() => {}
+                () = tokio::time::sleep(BREATH) => {}
+            }
+            self.since = Instant::now();
+        }
     }
 
     /// Leaves a run alone for a while.
@@ -192,7 +217,10 @@ impl<DB: Backend> Slot<DB> {
         let mut failed = 0;
         let status = loop {
             let outcome = match self.link().await {
-                Ok(link) => batches::give_back::<DB>(link, &claim.fence(), how).await,
+                Ok(link) => {
+                    let _turn = engine.turn().await;
+                    batches::give_back::<DB>(link, &claim.fence(), how).await
+                }
                 Err(error) => Err(error),
             };
             match outcome {

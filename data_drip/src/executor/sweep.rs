@@ -35,6 +35,7 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
         )
     };
     for run in due {
+        let _turn = engine.turn().await;
         let mut conn = engine.pool.acquire().await?;
         if runs::enqueue::<DB>(&mut conn, run).await? {
             tracing::info!(run = run.0, "the run's start time has come");
@@ -48,9 +49,12 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
     let forgettable = looks.iter().any(|look| look.forgettable && !look.holds);
     let (own_beats, late) = engine.lease.punctuality();
     for dead in suspects.dead(&engine.worker.id, looks, late, own_beats) {
-        take_over(engine, &dead).await?;
+        if let Err(error) = take_over(engine, &dead).await {
+            tracing::debug!(worker = dead.id, %error, "could not take over now");
+        }
     }
     if forgettable {
+        let _turn = engine.turn().await;
         let mut conn = engine.pool.acquire().await?;
         workers::forget::<DB>(&mut conn).await?;
     }
@@ -58,11 +62,12 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
 }
 
 async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::Result<()> {
+    let turn = engine.turn().await;
     let mut conn = engine.pool.acquire().await?;
     let Some(losses) = workers::take_over::<DB>(&mut conn, dead, schedule::MOST_LONE_LOSSES).await? else {
         return Ok(());
     };
-    drop(conn);
+    drop((conn, turn));
     tracing::warn!(worker = dead.id, batches = losses.len(), "a worker is dead: what it held is taken over");
     for &Loss { batch, run, status } in &losses {
         engine.core.hooks.announce(Event::Batches(run, status, vec![batch]));
