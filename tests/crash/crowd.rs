@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use data_drip::{BatchStatus, RunStatus};
+use sqlx::ConnectOptions;
 use zoo::backfills::{Heavy, Quitter, StampAll};
 use zoo::{Habitat, Journal, Moment};
 
@@ -121,4 +122,20 @@ async fn many_runs_at_once_do_not_take_each_others_connections_away() {
     }
     assert_eq!(habitat.number("SELECT sum(transients) FROM data_drip_backfill_run_batches").await, 0);
     shut_down(vec![child]).await;
+}
+
+#[tokio::test]
+async fn others_get_to_write_while_one_batch_follows_the_other() {
+    let habitat = Habitat::with_items(6_000, Journal::WriteAhead).await;
+    let run = habitat.enqueue(StampAll { linger_ms: 20, tag: 0 }, 10).await.id;
+    let busy = habitat.child("busy").start();
+    zoo::eventually("it works", async || habitat.processed().await > 0).await;
+    // An application that leaves it to sqlx how long to wait.
+    let mut application = habitat.options().connect().await.unwrap();
+    for word in 0..3 {
+        sqlx::query("INSERT INTO unique_words VALUES (?)").bind(word).execute(&mut application).await.unwrap();
+    }
+    let drip = habitat.drip().await;
+    assert_eq!(drip.pause(run).await.unwrap().status, RunStatus::Paused);
+    shut_down(vec![busy]).await;
 }

@@ -8,7 +8,7 @@ use sqlx::Sqlite;
 use zoo::backfills::{StampAll, StampEach};
 use zoo::{Habitat, Journal, Moment};
 
-use crate::{herd, random, shut_down};
+use crate::{claimed_and_not_begun, herd, planned, random, shut_down};
 
 #[derive(Clone, Copy, Debug)]
 enum Brake {
@@ -56,8 +56,9 @@ const TIMES: i64 = 8;
 async fn brake<T: Backfill<Database = Sqlite>>(backfill: T, brake: Brake) {
     let mut random = random();
     let habitat = Habitat::with_items(ITEMS, Journal::WriteAhead).await;
-    let run = habitat.enqueue(backfill, 50).await.id;
     let drip = habitat.drip().await;
+    // With pauses between batches the write lock is free often enough for everything that is asked.
+    let run = drip.enqueue(backfill).batch_size(50).sleep(Duration::from_millis(25)).await.unwrap().id;
     let herd = herd(&habitat, 3, |child| child);
     for time in 0..TIMES {
         let progress = i64::from(ITEMS) * time / (TIMES + 2);
@@ -104,4 +105,32 @@ async fn stop_now_rolls_back_a_batch_of_another_process_however_long_it_takes() 
     assert_eq!(habitat.settled(run).await.status, RunStatus::Completed);
     habitat.audit(run).await;
     shut_down(vec![busy]).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_was_claimed_before_the_run_was_stopped_does_not_begin() {
+    claimed_and_halted(Brake::Stop, "stopped").await;
+}
+
+#[tokio::test]
+async fn a_batch_that_was_claimed_before_the_run_was_paused_does_not_begin() {
+    claimed_and_halted(Brake::Pause, "pending").await;
+}
+
+async fn claimed_and_halted(brake: Brake, becomes: &str) {
+    let habitat = Habitat::with_items(100, Journal::WriteAhead).await;
+    let run = planned(&habitat, 1, 1_000).await;
+    let child = claimed_and_not_begun(&habitat, "halted").await;
+    let drip = habitat.drip().await;
+    brake.put_on(&drip, run, false).await;
+    habitat.release("halted", Moment::Scope);
+    let given_back = format!("SELECT count(*) FROM data_drip_backfill_run_batches WHERE status = '{becomes}'");
+    habitat.becomes(&given_back, 1).await;
+    assert_eq!(habitat.processed().await, 0);
+
+    drip.resume(run).await.unwrap();
+    assert_eq!(habitat.settled(run).await.status, RunStatus::Completed);
+    let batches = habitat.audit(run).await;
+    assert_eq!((batches[0].attempts, batches[0].losses), (0, 0));
+    shut_down(vec![child]).await;
 }

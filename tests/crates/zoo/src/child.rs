@@ -245,8 +245,8 @@ pub fn serve() {
 async fn execute(orders: Orders) {
     let mut asked = signal(SignalKind::terminate()).expect("a handler");
     moments::pass(Moment::Start).await;
-    let pool =
-        SqlitePoolOptions::new().max_connections(2).connect_lazy_with(habitat::options(&orders.file, orders.journal));
+    let options = habitat::options(&orders.file, orders.journal).busy_timeout(orders.busy_timeout);
+    let pool = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options);
     let drip = habitat::builder(pool).lease(orders.lease).grace(orders.grace).queues(orders.queue);
     let drip = drip.build().await.expect("a set-up without mistakes");
     let worker = drip.start();

@@ -83,6 +83,11 @@ impl Habitat {
         &self.pool
     }
 
+    /// How an application connects that says nothing about how long to wait.
+    pub fn options(&self) -> SqliteConnectOptions {
+        options(&self.file(), self.journal)
+    }
+
     /// The database file.
     pub fn file(&self) -> PathBuf {
         file(&self.folder)

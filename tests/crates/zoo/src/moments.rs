@@ -16,7 +16,8 @@ pub enum Moment {
     /// Its worker is started.
     Started,
     /// In `scope()`. The first call in a process that has nothing to plan comes after its first claim is committed and
-    /// before the batch's transaction begins: that is when the engine compares the code with what was planned.
+    /// before the batch's transaction begins: that is when the engine compares the code with what was planned. In a
+    /// process with a run to plan it comes when that has the planner's role and nothing is planned.
     Scope,
     /// In the batch's transaction, when everything is written.
     Written,
