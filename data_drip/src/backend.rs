@@ -101,6 +101,9 @@ pub trait Backend: Database + Sealed {
     #[doc(hidden)]
     type Session: Session;
 
+    /// The same, for connections that walk and keep the books: they get by with little memory.
+    #[doc(hidden)]
+    fn frugal(options: ConnectOptions<Self>) -> ConnectOptions<Self>;
     /// Takes control of a connection.
     #[doc(hidden)]
     fn attach(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<Self::Session>>;
@@ -211,6 +214,9 @@ pub trait Backend: Database + Sealed {
     #[doc(hidden)]
     fn is_interrupted(error: &sqlx::Error) -> bool;
 }
+
+/// How a database's connections are opened.
+pub(crate) type ConnectOptions<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
 
 pub(crate) trait Sealed {}
 

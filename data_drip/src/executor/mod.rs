@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use self::code::Codes;
 use self::lease::Lease;
 use crate::api::DataDrip;
-use crate::backend::Backend;
+use crate::backend::{Backend, ConnectOptions};
 use crate::core::{Core, Link};
 use crate::error::{Error, ErrorKind};
 use crate::hooks::Event;
@@ -39,8 +39,10 @@ use crate::store::{json_list, runs, workers};
 /// What the parts of one worker share.
 pub(crate) struct Engine<DB: Backend> {
     core: Arc<Core<DB>>,
-    /// The executor's own pool, or the host's with `share_pool`.
+    /// The executor's own pool, or the host's with `share_pool`. For everything but the batches.
     pool: Pool<DB>,
+    /// The slots' connections, or the host's pool. With what the host has set for them, as user code runs on them.
+    slots: Pool<DB>,
     /// For reading beside a batch's transaction. Apart from the rest: all connections of the other pool may wait for the
     /// very lock that the transaction holds.
     counting: Pool<DB>,
@@ -77,6 +79,10 @@ impl<DB: Backend> Engine<DB> {
 
     async fn link(&self) -> sqlx::Result<Link<DB>> {
         Link::acquire(&self.pool).await
+    }
+
+    async fn slots_link(&self) -> sqlx::Result<Link<DB>> {
+        Link::acquire(&self.slots).await
     }
 
     /// Waits for this task's turn to write; see [`Core::turn`].
@@ -148,12 +154,18 @@ impl<DB: Backend> DataDrip<DB> {
         let names: Vec<_> = core.definitions.keys().copied().collect();
         let wanted = Wanted { worker: worker.id.clone(), backfills: json_list(&names), queues };
         // One connection per slot, one for the planner, one for everything else: slots never starve the application.
-        let pool = if config.share_pool { core.pool.clone() } else { own_pool(&core, config.slots.saturating_add(2)) };
-        let counting = own_pool(&core, config.slots);
+        let options = (*core.pool.connect_options()).clone();
+        let (pool, slots) = if config.share_pool {
+            (core.pool.clone(), core.pool.clone())
+        } else {
+            (own_pool::<DB>(DB::frugal(options.clone()), 2), own_pool::<DB>(options.clone(), config.slots))
+        };
+        let counting = own_pool::<DB>(DB::frugal(options), config.slots);
         let engine = Arc::new(Engine {
             lease: Arc::new(Lease::new(config.lease)),
             core: Arc::clone(&core),
             pool,
+            slots,
             counting,
             counts_beside: OnceCell::new(),
             worker,
@@ -178,11 +190,11 @@ impl<DB: Backend> DataDrip<DB> {
 }
 
 /// Opens its connections when they are needed.
-fn own_pool<DB: Backend>(core: &Core<DB>, connections: usize) -> Pool<DB> {
+fn own_pool<DB: Backend>(options: ConnectOptions<DB>, connections: usize) -> Pool<DB> {
     PoolOptions::<DB>::new()
         .max_connections(u32::try_from(connections).unwrap_or(u32::MAX))
         .acquire_timeout(Duration::from_secs(30))
-        .connect_lazy_with((*core.pool.connect_options()).clone())
+        .connect_lazy_with(options)
 }
 
 impl<DB: Backend> Worker<DB> {
@@ -217,6 +229,7 @@ impl<DB: Backend> Worker<DB> {
         }
         self.engine.counting.close().await;
         if !self.engine.shares_pool() {
+            self.engine.slots.close().await;
             self.engine.pool.close().await;
         }
         if tokio::time::timeout(core.config.grace, core.hooks.flush()).await.is_err() {

@@ -62,7 +62,7 @@ struct Slot<DB: Backend> {
 impl<DB: Backend> Slot<DB> {
     async fn link(&mut self) -> sqlx::Result<&mut Link<DB>> {
         if self.link.is_none() {
-            self.link = Some(self.engine.link().await?);
+            self.link = Some(self.engine.slots_link().await?);
         }
         // Just put there.
         self.link.as_mut().ok_or(sqlx::Error::PoolClosed)
@@ -153,7 +153,7 @@ impl<DB: Backend> Slot<DB> {
         self.last = Some(run);
         let link = match self.link.take() {
             Some(link) => Ok(link),
-            None => engine.link().await,
+            None => engine.slots_link().await,
         };
         let next = match link {
             Ok(link) => {

@@ -22,7 +22,7 @@ use sea_query::{Expr, QueryStatementWriter, SelectStatement, SqliteQueryBuilder,
 use sea_query_sqlx::SqlxValues;
 use sqlx::error::DatabaseError;
 use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteError, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction};
 
 use self::session::SqliteSession;
@@ -43,6 +43,11 @@ impl Backend for Sqlite {
     const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
     const MAX_VALUES: usize = 32_766;
     type Session = SqliteSession;
+
+    fn frugal(options: SqliteConnectOptions) -> SqliteConnectOptions {
+        // 256 KiB instead of 2 MiB of page cache: a walk needs its pages once.
+        options.pragma("cache_size", "-256")
+    }
 
     fn attach(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<SqliteSession>> {
         Box::pin(SqliteSession::attach(conn))

@@ -93,30 +93,6 @@ pub(crate) async fn run(arguments: &[String]) -> Result<()> {
 }
 
 async fn tell_first(file: &Path, rows: u64) -> Result<()> {
-    let size: u64 = std::env::var("BENCH_SIZE").ok().and_then(|s| s.parse().ok()).unwrap_or(BATCH_SIZE);
-    if std::env::var("BENCH_HAND").is_ok() {
-        let pool = open(file).await?;
-        let begun = std::time::Instant::now();
-        let done = if std::env::var("BENCH_EL").is_ok() {
-            crate::handwritten::add_email(&mut *pool.acquire().await?, size as i64).await?
-        } else {
-            crate::handwritten::add_role(&mut *pool.acquire().await?, size as i64).await?
-        };
-        println!("hand {done} {:?}", begun.elapsed());
-        return Ok(());
-    }
-    if std::env::var("BENCH_EL").is_ok() {
-        let drip = DataDrip::builder(open(file).await?).build().await?;
-        let o = engine::run(&drip, crate::backfills::AddEmail, size, rows).await?;
-        println!("ours {:?}", o.elapsed);
-        return Ok(());
-    }
-    if std::env::var("BENCH_OURS").is_ok() {
-        let drip = DataDrip::builder(open(file).await?).build().await?;
-        let o = engine::run(&drip, AddRole, size, rows).await?;
-        println!("ours {:?}", o.elapsed);
-        return Ok(());
-    }
     let hook = engine::First::default();
     let drip = DataDrip::builder(open(file).await?).handler(hook.clone()).build().await?;
     let outcome = engine::run(&drip, AddRole, BATCH_SIZE, rows).await?;
@@ -133,13 +109,7 @@ async fn tell_statements(file: &Path, rows: u64) -> Result<()> {
     let drip = DataDrip::builder(pool.clone()).build().await?;
     let before = commits(file)?;
     let statements = Statements::collect();
-    let outcome = engine::run(
-        &drip,
-        AddRole,
-        std::env::var("BENCH_SIZE").ok().and_then(|s| s.parse().ok()).unwrap_or(BATCH_SIZE),
-        rows,
-    )
-    .await?;
+    let outcome = engine::run(&drip, AddRole, BATCH_SIZE, rows).await?;
     println!("{} {}", outcome.batches, commits(file)? - before);
     println!("{}", outcome.elapsed.as_secs_f64());
     for (Statement { in_batch, sql }, Figures { count, total, longest }) in statements.all() {

@@ -5,7 +5,7 @@
 //! as the stop waits; workers look for it once a second and before each batch.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::{Pool, Sqlite};
@@ -24,19 +24,20 @@ impl Drop for StopCall {
     }
 }
 
-fn path(pool: &Pool<Sqlite>, run: RunId) -> Option<PathBuf> {
-    let options = pool.connect_options();
-    let file = options.get_filename();
-    // Databases in memory have names as well, but no file.
-    fs::exists(file).unwrap_or(false).then(|| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(format!("-data_drip-stop-{run}"));
-        name.into()
-    })
+fn path(file: &Path, run: RunId) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!("-data_drip-stop-{run}"));
+    name.into()
 }
 
 pub(super) fn call(pool: &Pool<Sqlite>, run: RunId) -> Option<StopCall> {
-    let path = path(pool, run)?;
+    let options = pool.connect_options();
+    let file = options.get_filename();
+    // Databases in memory have names as well, but no file.
+    if !fs::exists(file).unwrap_or(false) {
+        return None;
+    }
+    let path = path(file, run);
     match fs::write(&path, []) {
         Ok(()) => Some(StopCall(path)),
         Err(error) => {
@@ -47,7 +48,8 @@ pub(super) fn call(pool: &Pool<Sqlite>, run: RunId) -> Option<StopCall> {
 }
 
 pub(super) fn is_called(pool: &Pool<Sqlite>, run: RunId) -> bool {
-    let Some(written) = path(pool, run).and_then(|path| fs::metadata(path).ok()?.modified().ok()) else { return false };
+    let call = path(pool.connect_options().get_filename(), run);
+    let Some(written) = fs::metadata(call).ok().and_then(|call| call.modified().ok()) else { return false };
     // A time in the future is a clock that jumped back: rather roll back once too often.
     written.elapsed().map_or(true, |age| age < STALE)
 }
