@@ -22,7 +22,7 @@ pub enum Journal {
 }
 
 /// How long the test itself waits for a database that is busy.
-const BUSY: Duration = Duration::from_secs(60);
+const BUSY: Duration = Duration::from_mins(1);
 
 /// How often an idle process of a test looks for work.
 const POLL: Duration = Duration::from_millis(20);
@@ -152,7 +152,7 @@ impl Habitat {
         let settled = tokio::time::timeout(crate::PATIENCE, drip.wait(run)).await;
         match settled {
             Ok(run) => run.expect("the run is there"),
-            Err(_) => panic!("the run is not settled: {:?}", drip.run(run).await),
+            Err(late) => panic!("the run is not settled after {late}: {:?}", drip.run(run).await),
         }
     }
 
