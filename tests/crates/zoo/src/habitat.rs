@@ -22,7 +22,7 @@ pub enum Journal {
 }
 
 /// How long the test itself waits for a database that is busy.
-const BUSY: Duration = Duration::from_secs(60);
+const BUSY: Duration = Duration::from_mins(1);
 
 /// How often an idle process of a test looks for work.
 const POLL: Duration = Duration::from_millis(20);
@@ -149,11 +149,10 @@ impl Habitat {
     /// When it is not in time.
     pub async fn settled(&self, run: RunId) -> Run {
         let drip = self.drip().await;
-        let settled = tokio::time::timeout(crate::PATIENCE, drip.wait(run)).await;
-        match settled {
-            Ok(run) => run.expect("the run is there"),
-            Err(_) => panic!("the run is not settled: {:?}", drip.run(run).await),
-        }
+        let Ok(settled) = tokio::time::timeout(crate::PATIENCE, drip.wait(run)).await else {
+            panic!("the run is not settled: {:?}", drip.run(run).await)
+        };
+        settled.expect("the run is there")
     }
 
     /// From now on, holds a process at a moment.
