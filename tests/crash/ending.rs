@@ -9,7 +9,7 @@ use zoo::{Habitat, Journal, Leave, Moment};
 use crate::{herd, losses, pending, random, shut_down};
 
 /// Longer than any test waits: what is not given back is missed.
-const FOR_EVER: Duration = Duration::from_secs(600);
+const FOR_EVER: Duration = Duration::from_mins(10);
 
 const STAMP: StampAll = StampAll { linger_ms: 0, tag: 0 };
 

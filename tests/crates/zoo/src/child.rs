@@ -257,7 +257,7 @@ async fn execute(orders: Orders) {
         Leave::Shutdown => worker.shutdown().await,
         Leave::Drop => {
             drop(worker);
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }
     }
 }

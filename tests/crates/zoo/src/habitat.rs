@@ -149,11 +149,10 @@ impl Habitat {
     /// When it is not in time.
     pub async fn settled(&self, run: RunId) -> Run {
         let drip = self.drip().await;
-        let settled = tokio::time::timeout(crate::PATIENCE, drip.wait(run)).await;
-        match settled {
-            Ok(run) => run.expect("the run is there"),
-            Err(late) => panic!("the run is not settled after {late}: {:?}", drip.run(run).await),
-        }
+        let Ok(settled) = tokio::time::timeout(crate::PATIENCE, drip.wait(run)).await else {
+            panic!("the run is not settled: {:?}", drip.run(run).await)
+        };
+        settled.expect("the run is there")
     }
 
     /// From now on, holds a process at a moment.
