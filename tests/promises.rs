@@ -188,6 +188,80 @@ impl Greedy {
     }
 }
 
+/// Looks how many batches wait.
+#[backfill(batch_size = 1)]
+struct Watch;
+
+#[backfill]
+impl Watch {
+    fn scope(&self) -> Scope {
+        Scope::table("items")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>, most: State<Numbers>) -> data_drip::Result {
+        let query = "SELECT count(*) FROM data_drip_backfill_run_batches WHERE status = 'pending'";
+        let waiting: i64 = sqlx::query(query).fetch_one(batch.conn()).await?.get(0);
+        most.0.fetch_max(waiting.unsigned_abs(), Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Fails while the poison is there.
+#[backfill(batch_size = 10)]
+struct Mendable;
+
+#[backfill]
+impl Mendable {
+    fn scope(&self) -> Scope {
+        Scope::table("items").filter(col("done").is_null())
+    }
+
+    async fn process_element(&self, item: Item, conn: &mut Connection) -> data_drip::Result {
+        let poison = sqlx::query("SELECT 1 FROM poison WHERE id = ?").bind(item.id);
+        if poison.fetch_optional(&mut *conn).await?.is_some() {
+            return Err(format!("{} is poison", item.name).into());
+        }
+        let query = sqlx::query("UPDATE items SET done = 1, times = times + 1 WHERE id = ?");
+        query.bind(item.id).execute(conn).await?;
+        Ok(())
+    }
+}
+
+/// Says busy twice.
+#[backfill]
+struct Busy;
+
+#[backfill]
+impl Busy {
+    fn scope(&self) -> Scope {
+        Scope::table("items").filter(col("done").is_null())
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>, tries: State<Numbers>) -> data_drip::Result {
+        batch.update_all().set("done", 1).set_expr("times", "times + 1").execute().await?;
+        if tries.0.fetch_add(1, Ordering::SeqCst) < 2 {
+            return Err(Failure::transient("the other side is busy"));
+        }
+        Ok(())
+    }
+}
+
+/// Succeeds at the second attempt.
+#[backfill(max_attempts = 2)]
+struct Second;
+
+#[backfill]
+impl Second {
+    fn scope(&self) -> Scope {
+        Scope::table("items").filter(col("done").is_null())
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("done", 1).execute().await?;
+        if batch.attempt() == 1 { Err("not yet".into()) } else { Ok(()) }
+    }
+}
+
 /// Every backfill of this file is linked in, so each set-up gives what any of them asks for.
 fn builder(database: &Database, gate: &Gate) -> Builder<sqlx::Sqlite> {
     database.builder().state(gate.clone()).state(Numbers::default())
@@ -247,24 +321,6 @@ async fn promise_1_rows_behind_the_greatest_key_of_the_start_are_not_covered() {
 
 #[tokio::test]
 async fn promise_3_planning_stays_a_bounded_number_of_batches_ahead() {
-    /// Looks how many batches wait.
-    #[backfill(batch_size = 1)]
-    struct Watch;
-
-    #[backfill]
-    impl Watch {
-        fn scope(&self) -> Scope {
-            Scope::table("items")
-        }
-
-        async fn process_batch(&self, batch: &mut Batch<'_>, most: State<Numbers>) -> data_drip::Result {
-            let query = "SELECT count(*) FROM data_drip_backfill_run_batches WHERE status = 'pending'";
-            let waiting: i64 = sqlx::query(query).fetch_one(batch.conn()).await?.get(0);
-            most.0.fetch_max(waiting.unsigned_abs(), Ordering::SeqCst);
-            Ok(())
-        }
-    }
-
     let database = Database::with_items(4_000).await;
     let most = Numbers::default();
     let drip = database.builder().state(Gate::default()).state(most.clone()).build().await.unwrap();
@@ -447,27 +503,6 @@ async fn promise_7_failed_batches_can_be_retried_once_mended() {
     let database = Database::with_items(40).await;
     database.run("CREATE TABLE poison (id INTEGER PRIMARY KEY); INSERT INTO poison VALUES (15)").await;
 
-    /// Fails while the poison is there.
-    #[backfill(batch_size = 10)]
-    struct Mendable;
-
-    #[backfill]
-    impl Mendable {
-        fn scope(&self) -> Scope {
-            Scope::table("items").filter(col("done").is_null())
-        }
-
-        async fn process_element(&self, item: Item, conn: &mut Connection) -> data_drip::Result {
-            let poison = sqlx::query("SELECT 1 FROM poison WHERE id = ?").bind(item.id);
-            if poison.fetch_optional(&mut *conn).await?.is_some() {
-                return Err(format!("{} is poison", item.name).into());
-            }
-            let query = sqlx::query("UPDATE items SET done = 1, times = times + 1 WHERE id = ?");
-            query.bind(item.id).execute(conn).await?;
-            Ok(())
-        }
-    }
-
     let drip = quiet(&database).await;
     let worker = drip.start();
     let run = drip.enqueue(Mendable).await.unwrap();
@@ -484,25 +519,6 @@ async fn promise_7_failed_batches_can_be_retried_once_mended() {
 async fn a_transient_failure_is_tried_again_without_counting() {
     let database = Database::with_items(5).await;
 
-    /// Says busy twice.
-    #[backfill]
-    struct Busy;
-
-    #[backfill]
-    impl Busy {
-        fn scope(&self) -> Scope {
-            Scope::table("items").filter(col("done").is_null())
-        }
-
-        async fn process_batch(&self, batch: &mut Batch<'_>, tries: State<Numbers>) -> data_drip::Result {
-            batch.update_all().set("done", 1).set_expr("times", "times + 1").execute().await?;
-            if tries.0.fetch_add(1, Ordering::SeqCst) < 2 {
-                return Err(Failure::transient("the other side is busy"));
-            }
-            Ok(())
-        }
-    }
-
     let drip = quiet(&database).await;
     let worker = drip.start();
     let run = drip.enqueue(Busy).await.unwrap();
@@ -516,22 +532,6 @@ async fn a_transient_failure_is_tried_again_without_counting() {
 #[tokio::test]
 async fn attempts_are_used_up_before_a_batch_is_given_up() {
     let database = Database::with_items(5).await;
-
-    /// Succeeds at the second attempt.
-    #[backfill(max_attempts = 2)]
-    struct Second;
-
-    #[backfill]
-    impl Second {
-        fn scope(&self) -> Scope {
-            Scope::table("items").filter(col("done").is_null())
-        }
-
-        async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
-            batch.update_all().set("done", 1).execute().await?;
-            if batch.attempt() == 1 { Err("not yet".into()) } else { Ok(()) }
-        }
-    }
 
     let drip = quiet(&database).await;
     let worker = drip.start();
@@ -634,7 +634,7 @@ async fn a_pause_between_batches_holds_nothing() {
     let database = Database::with_items(30).await;
     let drip = quiet(&database).await;
     let worker = drip.start();
-    let slow = drip.enqueue(MarkDone).sleep(Duration::from_secs(3_600)).await.unwrap();
+    let slow = drip.enqueue(MarkDone).sleep(Duration::from_hours(1)).await.unwrap();
     let slow = until(async || Some(drip.run(slow.id).await.unwrap()).filter(|run| run.counts.completed == 1)).await;
     // The slot rests for that run only: another one is worked on meanwhile.
     let other = drip.enqueue(picky("error", 0, 0)).await.unwrap();

@@ -129,7 +129,7 @@ async fn every_bad_value_is_refused_with_its_field() {
     let database = Database::with_items(10).await;
     let drip = drip(&database).await;
     let wish = drip.enqueue_named("rename", json!({"prefix": "", "times": 12, "only": "stranger", "size": 1}));
-    let error = wish.batch_size(0).limit(0).queue(" ").sleep(std::time::Duration::from_secs(90_000)).await.unwrap_err();
+    let error = wish.batch_size(0).limit(0).queue(" ").sleep(std::time::Duration::from_hours(25)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     let fields: Vec<_> = error.fields().iter().map(|field| field.field.as_str()).collect();
     for field in ["prefix", "times", "size", "batch_size", "limit", "queue", "sleep"] {
@@ -299,7 +299,7 @@ async fn a_planned_run_whose_options_no_longer_fit_fails_its_batches() {
     let database = Database::with_items(20).await;
     let drip = drip(&database).await;
     let worker = drip.start();
-    let run = drip.enqueue(rename()).sleep(std::time::Duration::from_secs(3_600)).await.unwrap();
+    let run = drip.enqueue(rename()).sleep(std::time::Duration::from_hours(1)).await.unwrap();
     until(async || drip.run(run.id).await.unwrap().planned.then_some(())).await;
     worker.shutdown().await;
     database.run(r#"UPDATE data_drip_backfill_runs SET options = '{"prefix": "x", "times": "often"}'"#).await;

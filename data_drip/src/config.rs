@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn durations_need_a_unit_and_do_not_overflow() {
         assert_eq!(duration("0"), Some(Duration::ZERO));
-        assert_eq!(duration("1h"), Some(Duration::from_secs(3_600)));
+        assert_eq!(duration("1h"), Some(Duration::from_hours(1)));
         for bad in ["", "5", "s", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
             assert_eq!(duration(bad), None, "{bad}");
         }

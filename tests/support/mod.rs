@@ -94,7 +94,7 @@ pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(since.elapsed() < Duration::from_secs(60), "what was waited for did not happen");
+        assert!(since.elapsed() < Duration::from_mins(1), "what was waited for did not happen");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

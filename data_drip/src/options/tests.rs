@@ -60,6 +60,7 @@ fn json_of(value: Value) -> Option<Raw> {
     Some(Raw::Json(value))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a parser takes")]
 fn form(texts: &[&str]) -> Option<Raw> {
     Some(Raw::Form(texts.iter().map(|text| (*text).to_owned()).collect()))
 }

@@ -225,8 +225,8 @@ pub(super) async fn requests_follow_the_table_of_transitions<DB: Backend>(mut de
             }
             assert_eq!(desk.status(id).await, from);
             let to = match (from, request) {
-                (Pending | Enqueued | Running | Paused, Request::Stop { .. }) => Some(Stopped),
-                (Stopped, Request::Stop { now: true }) => Some(Stopped),
+                (Pending | Enqueued | Running | Paused, Request::Stop { .. })
+                | (Stopped, Request::Stop { now: true }) => Some(Stopped),
                 (Pending | Enqueued | Running, Request::Pause) => Some(Paused),
                 (Paused | Stopped, Request::Resume) | (Failed, Request::Retry) => Some(Enqueued),
                 _ => None,
@@ -308,7 +308,7 @@ pub(super) async fn concurrency_bounds_batches_in_flight_of_one_run<DB: Backend>
 pub(super) async fn a_batch_that_failed_waits_for_its_retry_time<DB: Backend>(mut desk: Desk<DB>) {
     desk.planned(&new_run("a"), 1, true).await;
     let claim = desk.claim("w").await.unwrap();
-    let again_in = Duration::from_secs(3_600);
+    let again_in = Duration::from_hours(1);
     let status = desk.give_back(&claim, Unfinished::Attempt { error: "row 7".into(), again_in }).await;
     assert_eq!(status, Some(BatchStatus::Pending));
     assert!(desk.claim("w").await.is_none());

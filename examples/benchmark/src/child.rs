@@ -21,7 +21,7 @@ const BATCH_SIZE: u64 = 1_000;
 
 /// What a run in a process of its own took.
 pub(crate) struct First {
-    pub(crate) first_secs: f64,
+    pub(crate) committed_secs: f64,
     pub(crate) whole_secs: f64,
     pub(crate) peak_mib: f64,
 }
@@ -37,8 +37,8 @@ pub(crate) struct Told {
 
 pub(crate) async fn first(file: &Path, rows: u64) -> Result<First> {
     let told = spawn("first", file, rows).await?;
-    let [first_secs, whole_secs, peak_mib] = numbers(told.trim())?;
-    Ok(First { first_secs, whole_secs, peak_mib })
+    let [committed_secs, whole_secs, peak_mib] = numbers(told.trim())?;
+    Ok(First { committed_secs, whole_secs, peak_mib })
 }
 
 pub(crate) async fn statements(file: &Path, rows: u64) -> Result<Told> {

@@ -178,7 +178,7 @@ async fn start(folder: &Folder, scale: &Scale) -> Result<()> {
             told.push(child::first(&template.copy()?, rows).await?);
         }
         let of = |pick: fn(&First) -> f64| median(&told.iter().map(pick).collect::<Vec<_>>()).unwrap_or_default();
-        let (first, peak) = (of(|told| told.first_secs), of(|told| told.peak_mib));
+        let (first, peak) = (of(|told| told.committed_secs), of(|told| told.peak_mib));
         firsts.push(first);
         peaks.push(peak);
         table.row([
