@@ -127,7 +127,8 @@ async fn many_runs_at_once_do_not_take_each_others_connections_away() {
 #[tokio::test]
 async fn others_get_to_write_while_one_batch_follows_the_other() {
     let habitat = Habitat::with_items(6_000, Journal::WriteAhead).await;
-    let run = habitat.enqueue(StampAll { linger_ms: 20, tag: 0 }, 10).await.id;
+    // Long batches: the moments between them are a tiny part of the time, and hard to hit.
+    let run = habitat.enqueue(StampAll { linger_ms: 200, tag: 0 }, 50).await.id;
     let busy = habitat.child("busy").start();
     zoo::eventually("it works", async || habitat.processed().await > 0).await;
     // An application that leaves it to sqlx how long to wait.

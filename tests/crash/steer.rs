@@ -58,7 +58,7 @@ async fn brake<T: Backfill<Database = Sqlite>>(backfill: T, brake: Brake) {
     let habitat = Habitat::with_items(ITEMS, Journal::WriteAhead).await;
     let drip = habitat.drip().await;
     // With pauses between batches the write lock is free often enough for everything that is asked.
-    let run = drip.enqueue(backfill).batch_size(50).sleep(Duration::from_millis(25)).await.unwrap().id;
+    let run = drip.enqueue(backfill).batch_size(100).sleep(Duration::from_millis(25)).await.unwrap().id;
     let herd = herd(&habitat, 3, |child| child);
     for time in 0..TIMES {
         let progress = i64::from(ITEMS) * time / (TIMES + 2);
