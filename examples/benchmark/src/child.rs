@@ -133,7 +133,13 @@ async fn tell_statements(file: &Path, rows: u64) -> Result<()> {
     let drip = DataDrip::builder(pool.clone()).build().await?;
     let before = commits(file)?;
     let statements = Statements::collect();
-    let outcome = engine::run(&drip, AddRole, std::env::var("BENCH_SIZE").ok().and_then(|s| s.parse().ok()).unwrap_or(BATCH_SIZE), rows).await?;
+    let outcome = engine::run(
+        &drip,
+        AddRole,
+        std::env::var("BENCH_SIZE").ok().and_then(|s| s.parse().ok()).unwrap_or(BATCH_SIZE),
+        rows,
+    )
+    .await?;
     println!("{} {}", outcome.batches, commits(file)? - before);
     println!("{}", outcome.elapsed.as_secs_f64());
     for (Statement { in_batch, sql }, Figures { count, total, longest }) in statements.all() {
