@@ -57,7 +57,7 @@ pub struct Element<R> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a row of this backfill's database",
     label = "not a row type",
-    note = "derive `sqlx::FromRow` for it"
+    note = "a row is a struct with `#[derive(sqlx::FromRow)]`, or a tuple: `(i64, String)`, `(i64,)`"
 )]
 pub trait FromBatchRow<DB: Backend>: for<'r> sqlx::FromRow<'r, DB::Row> + Send + Sync + Unpin + 'static {}
 

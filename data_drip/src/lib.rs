@@ -50,7 +50,7 @@ pub mod sqlite {
     /// What a file with SQLite backfills imports.
     pub mod prelude {
         pub use crate::backfill::State;
-        pub use crate::run::Run;
+        pub use crate::run::{Run, RunBatch};
         pub use crate::{OptionEnum, backfill, col};
         pub use sqlx::SqliteConnection as Connection;
 

@@ -70,7 +70,7 @@ use crate::error::Errors;
 /// |---|---|---|
 /// | `name = "add_role"` | the name that runs are stored under; keep it when the type is renamed | the type's, in snake case |
 /// | `batch_size = 1_000` | elements per batch | the builder's or the environment's |
-/// | `sleep = "500ms"` | pause after each batch; `ms`, `s`, `m` or `h` | the builder's or the environment's |
+/// | `sleep = "500ms"` | pause after each batch; `ms`, `s`, `m` or `h`, at most a day | the builder's or the environment's |
 /// | `timeout = "30s"` | how long one attempt at a batch may take | any time |
 /// | `queue = "slow"` | the queue its runs go to | the default queue |
 /// | `concurrency = 4` | batches of one run in flight at once, over all processes | any number |
@@ -138,17 +138,20 @@ use crate::error::Errors;
 ///
 /// - `fn scope(&self) -> Scope`: which rows. It depends on the options alone, and says which database the backfill is for.
 /// - Exactly one of
-///   - `async fn process_batch(&self, batch: &mut Batch<'_>, …)`: a batch at a time;
+///   - `async fn process_batch(&self, batch: &mut Batch<'_>, …)`: a batch at a time, by its helpers or with plain sqlx
+///     on `batch.conn()`, the connection of the batch's transaction;
 ///   - `async fn process_element(&self, row: Row, conn: &mut Connection, …)`: row by row, read into the type of the argument,
-///     any `sqlx::FromRow`; `conn` is the connection of the batch's transaction.
+///     any `sqlx::FromRow`, so also a tuple; `conn` is the connection of the batch's transaction, `&mut *conn` for each
+///     statement but the last.
 /// - `async fn before_run(&self, run: &Run, conn: &mut Connection, …)`: before anything is planned; an error refuses the run.
 /// - Hooks, after the change is committed: `async fn on_run_pending(&self, run: &Run, …)`, likewise `enqueued`, `running`,
 ///   `paused`, `completed`, `failed` and `stopped`; `async fn on_batch_pending(&self, run: &Run, batch: &RunBatch, …)`,
 ///   likewise `running`, `completed`, `failed` and `stopped`.
 ///
 /// Each may take more arguments (the `…`), in any order: `&Run`, and `State<S>`, a value of the application's that was
-/// given by `builder.state(…)`. Each returns `()` or `Result<(), E>`, with any error, `anyhow::Error` or
-/// [`Failure`]. Everything else in the `impl` is left alone.
+/// given by `builder.state(…)` (in tests, by `testing::Runner`). Each returns `()` or `Result<(), E>`, with any error that
+/// is `Send + Sync`, `String`, `anyhow::Error` or [`Failure`]. Everything else in the `impl` is left alone, except what
+/// looks like a hook and is none.
 ///
 /// ```
 /// use data_drip::sqlite::prelude::*;

@@ -52,7 +52,7 @@ impl<'b, 't, DB: Backend> BatchArgument<'b, 't, DB> for &'b mut Batch<'t, DB> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a row of this backfill's database",
     label = "not a row type",
-    note = "derive `sqlx::FromRow` for it"
+    note = "a row is a struct with `#[derive(sqlx::FromRow)]`, or a tuple: `(i64, String)`, `(i64,)`"
 )]
 pub trait RowArgument<DB: Backend>: Sized {
     #[doc(hidden)]
@@ -119,7 +119,8 @@ impl<'b> RunBatchArgument<'b> for &'b RunBatch {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that a function of a backfill can be given here",
     label = "neither `&Run` nor `State<…>`",
-    note = "further arguments are `&Run`, the run, and `State<S>`, a value given by `builder.state(…)`"
+    note = "further arguments are `&Run`, the run, and `State<S>`, a value given by `builder.state(…)`",
+    note = "the connection is `batch.conn()` in `process_batch`; hooks have none, what they tell of is committed"
 )]
 pub trait ContextArgument<'c> {
     /// The state that has to be there for it.
@@ -152,7 +153,8 @@ impl<S: Send + Sync + 'static> ContextArgument<'_> for State<S> {
 #[diagnostic::on_unimplemented(
     message = "a function of a backfill returns `()` or `Result<(), E>`, not `{Self}`",
     label = "unexpected return type",
-    note = "`E` is any error type, `anyhow::Error`, or `data_drip::Failure`: `data_drip::Result` is the short form"
+    note = "`E` is any error type, `anyhow::Error`, or `data_drip::Failure`: `data_drip::Result` is the short form",
+    note = "a boxed error has to be `Box<dyn std::error::Error + Send + Sync>`"
 )]
 pub trait IntoOutcome {
     /// The result that the engine works with.

@@ -33,7 +33,8 @@ enum Side {
 #[diagnostic::on_unimplemented(
     message = "a column cannot be compared with `{Self}`",
     label = "not a value and not a column",
-    note = "an `Option` equals nothing when it is `None`: use `is_null()`, or `scope.filter_some(option, |value| …)`"
+    note = "an `Option` equals nothing when it is `None`: use `is_null()`, or `scope.filter_some(option, |value| …)`",
+    note = "an `OptionEnum` is compared by its `value()`, a method of the trait `data_drip::options::OptionEnum`"
 )]
 pub trait IntoOperand {
     /// The operand.

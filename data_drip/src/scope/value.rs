@@ -36,7 +36,8 @@ pub enum Value {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a value that a column can be compared with",
     label = "not a value",
-    note = "an `Option` equals nothing when it is `None`: use `is_null()`, or `scope.filter_some(option, |value| …)`"
+    note = "an `Option` equals nothing when it is `None`: use `is_null()`, or `scope.filter_some(option, |value| …)`",
+    note = "an `OptionEnum` is compared by its `value()`, a method of the trait `data_drip::options::OptionEnum`"
 )]
 pub trait IntoValue {
     /// The value.

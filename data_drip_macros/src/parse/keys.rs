@@ -37,6 +37,9 @@ pub(crate) struct Key {
 
 impl Parse for Key {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if !input.peek(Ident::peek_any) {
+            return Err(input.error("write `key = value`"));
+        }
         let name = Ident::parse_any(input)?;
         let assigned: Option<Token![=]> = input.parse()?;
         if assigned.is_none() && !input.is_empty() && !input.peek(Token![,]) {

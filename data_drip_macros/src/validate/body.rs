@@ -9,7 +9,7 @@ use super::settings;
 use crate::error::Errors;
 use crate::model::{Body, Broken, Function, Hook, Process, Target};
 use crate::parse::{Keys, cfgs, refuse_twice};
-use crate::suggest::{did_you_mean, hint};
+use crate::suggest::did_you_mean;
 
 const SCOPE: &str = "fn scope(&self) -> Scope";
 const BATCH: &str = "process_batch";
@@ -113,8 +113,12 @@ fn process(self_ty: &Type, all: &[&ImplItemFn], errors: &mut Errors) -> Option<P
         (None, Some(element)) => {
             let function = functions::function(element, &element_role(), errors)?;
             if let Some(Type::Reference(row)) = function.fixed.first() {
-                let row_ty = row.elem.to_token_stream();
-                let message = format!("`{ELEMENT}` is given the row itself: write `{row_ty}`, not a reference to it");
+                let message = if row.mutability.is_some() {
+                    format!("`{ELEMENT}` is given the row first, then the connection: `{}`", element_role().wanted)
+                } else {
+                    let row_ty = row.elem.to_token_stream();
+                    format!("`{ELEMENT}` is given the row itself: write `{row_ty}`, not a reference to it")
+                };
                 errors.at(row, message);
             }
             Some(Process::Element(function))
@@ -167,16 +171,55 @@ fn hooks(all: &[&ImplItemFn], errors: &mut Errors) -> Vec<Hook> {
         let name = item.sig.ident.to_string();
         if let Some((_, of, status)) = known.iter().find(|(known, ..)| *known == name) {
             hooks.extend(hook(item, of, status, errors));
-        } else if name != BEFORE_RUN && ["on_run_", "on_batch_", "before_"].iter().any(|start| name.starts_with(start))
-        {
-            let names = known.iter().map(|(name, ..)| name.as_str()).chain([BEFORE_RUN]);
-            let hint = hint(&name, names);
-            let message = format!("`{name}` looks like a hook and is none, so it would never be called{hint}");
-            let mend = if hint.is_empty() { "; give it another name" } else { "" };
-            errors.at(&item.sig.ident, message + mend);
+        } else if name != BEFORE_RUN && looks_like_a_hook(item, &name) {
+            let names: Vec<&str> = known.iter().map(|(name, ..)| name.as_str()).chain([BEFORE_RUN]).collect();
+            let mend = meant(&name, &names).map_or_else(no_hook, |near| format!("; did you mean `{near}`?"));
+            let message = format!("`{name}` looks like a hook and is none, so it would never be called{mend}");
+            errors.at(&item.sig.ident, message);
         }
     }
     hooks
+}
+
+/// By its name alone, or by its name and the run that it wants to be told of.
+fn looks_like_a_hook(item: &ImplItemFn, name: &str) -> bool {
+    let starts = |with: &[&str]| with.iter().any(|start| name.starts_with(start));
+    let told = |of: &str| name.strip_prefix(of).is_some_and(|moment| status(moment).is_some());
+    starts(&["on_run_", "on_batch_", "before_"])
+        || (takes_a_run(item)
+            && (starts(&["on_run", "on_batch", "after_"]) || ["on_", "run_", "batch_"].into_iter().any(told)))
+}
+
+fn takes_a_run(item: &ImplItemFn) -> bool {
+    functions::arguments(&item.sig).iter().any(|ty| {
+        matches!(ty, Type::Reference(reference) if matches!(&*reference.elem, Type::Path(path)
+            if path.path.segments.last().is_some_and(|last| last.ident == "Run" || last.ident == "RunBatch")))
+    })
+}
+
+/// The status that a moment is called by, in DataDrip's words or somebody else's.
+fn status(moment: &str) -> Option<&'static str> {
+    Some(match moment {
+        "complete" | "done" | "end" | "ended" | "finish" | "finished" | "success" | "succeeded" => "completed",
+        "error" | "fail" | "failure" => "failed",
+        "begin" | "start" | "started" => "running",
+        "abort" | "aborted" | "cancel" | "canceled" | "cancelled" | "stop" => "stopped",
+        _ => return RUN_STATUSES.into_iter().find(|status| *status == moment),
+    })
+}
+
+/// The hook that such a name was probably meant to be.
+fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let last = if name.starts_with("after_") { "end" } else { name.rsplit('_').next().unwrap_or(name) };
+    let Some(status) = status(last) else { return did_you_mean(name, known.iter().copied()) };
+    let of = if name.contains("batch") { "batch" } else { "run" };
+    let wanted = format!("on_{of}_{status}");
+    known.iter().copied().find(|known| *known == wanted)
+}
+
+fn no_hook() -> String {
+    let (run, batch) = (RUN_STATUSES.join(", "), BATCH_STATUSES.join(", "));
+    format!("; give it another name, or one of theirs: `on_run_` with {run}, `on_batch_` with {batch}")
 }
 
 fn hook(item: &ImplItemFn, of: &str, status: &str, errors: &mut Errors) -> Option<Hook> {

@@ -61,7 +61,7 @@ fn variant(item: &mut syn::Variant, errors: &mut Errors) -> Variant {
     if !matches!(item.fields, Fields::Unit) {
         errors.at(&item.fields, format!("a form offers plain variants: write `{}` alone", item.ident));
     }
-    let given = keys.take("label").and_then(|key| errors.ok(settings::string(&key))).map(|text| text.value());
+    let given = keys.take("label").and_then(|key| errors.ok(settings::label(&key)));
     let renamed = keys.take("rename").and_then(|key| errors.ok(settings::string(&key)));
     if let Some(text) = renamed.as_ref().filter(|text| text.value().trim().is_empty()) {
         errors.at(text, "a form sends blank text when nothing is chosen: give the variant another value");

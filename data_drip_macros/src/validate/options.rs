@@ -76,6 +76,7 @@ fn field(item: &mut syn::Field, errors: &mut Errors) -> Option<Field> {
     let lists = take(&mut item.attrs, "option", errors);
     let mut keys = Keys::parse(lists, &OPTION_KEYS, errors);
     let ident = item.ident.clone()?;
+    refuse_struct_attribute(&mut item.attrs, errors);
     if let Some(attribute) = conditional(&item.attrs) {
         errors.at(
             attribute,
@@ -94,7 +95,7 @@ fn field(item: &mut syn::Field, errors: &mut Errors) -> Option<Field> {
         name: ident.unraw().to_string(),
         ident,
         help: description(&item.attrs),
-        label: keys.take("label").and_then(|key| errors.ok(settings::string(&key))).map(|label| label.value()),
+        label: keys.take("label").and_then(|key| errors.ok(settings::label(&key))),
         default: value(default),
         min: value(min),
         max: value(max),
@@ -102,6 +103,17 @@ fn field(item: &mut syn::Field, errors: &mut Errors) -> Option<Field> {
         masked: keys.take("masked").and_then(|key| errors.ok(key.word())).is_some(),
         ty: item.ty.clone(),
     })
+}
+
+/// On a field it would expand by itself, as if the field were a struct.
+fn refuse_struct_attribute(attributes: &mut Vec<syn::Attribute>, errors: &mut Errors) {
+    attributes.retain(|attribute| {
+        let ours = attribute.path().segments.last().is_some_and(|last| last.ident == "backfill");
+        if ours {
+            errors.at(attribute, "what is said about a field stands in `#[option(…)]`");
+        }
+        !ours
+    });
 }
 
 /// What the type checker would refuse with less to say.
@@ -135,5 +147,7 @@ fn choices(key: &Key, ty: &Type, errors: &mut Errors) -> Option<syn::Path> {
         );
         return None;
     }
-    errors.ok(settings::path(key))
+    let fixed = "the name of an async function, which reads the values; a fixed list is an enum with \
+                 `#[derive(OptionEnum)]`";
+    errors.ok(settings::path(key, fixed))
 }

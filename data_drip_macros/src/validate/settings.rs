@@ -28,15 +28,25 @@ pub(super) const CRATE: &str = "crate = ::data_drip";
 
 /// The path of `data_drip`; the usual one where none is given, or a wrong one.
 pub(crate) fn krate(keys: &mut Keys, errors: &mut Errors) -> Path {
-    let given = keys.take("crate").and_then(|key| errors.ok(path(&key)));
+    let given = keys.take("crate").and_then(|key| errors.ok(path(&key, "a path")));
     given.unwrap_or_else(|| syn::parse_quote!(::data_drip))
 }
 
 /// A path: of a module, of a function.
-pub(super) fn path(key: &Key) -> syn::Result<Path> {
+pub(super) fn path(key: &Key, wanted: &str) -> syn::Result<Path> {
     match key.value()? {
         Expr::Path(path) if path.qself.is_none() && path.attrs.is_empty() => Ok(path.path.clone()),
-        _ => Err(key.refuse("a path")),
+        _ => Err(key.refuse(wanted)),
+    }
+}
+
+/// Text that somebody reads.
+pub(super) fn label(key: &Key) -> syn::Result<String> {
+    let text = string(key)?.value();
+    if text.trim().is_empty() {
+        Err(key.refuse("text to read; without it the name is shown, in words"))
+    } else {
+        Ok(text)
     }
 }
 
@@ -51,7 +61,7 @@ pub(super) fn string(key: &Key) -> syn::Result<LitStr> {
 pub(super) fn settings(keys: &mut Keys, errors: &mut Errors) -> Settings {
     Settings {
         batch_size: keys.take("batch_size").and_then(|key| errors.ok(positive(&key))),
-        sleep: keys.take("sleep").and_then(|key| errors.ok(duration(&key))),
+        sleep: keys.take("sleep").and_then(|key| errors.ok(sleep(&key))),
         timeout: keys.take("timeout").and_then(|key| errors.ok(timeout(&key))),
         queue: keys.take("queue").and_then(|key| errors.ok(word(&key, "a queue's name"))),
         concurrency: keys.take("concurrency").and_then(|key| errors.ok(positive(&key))),
@@ -85,8 +95,15 @@ where
     let Expr::Lit(ExprLit { lit: Lit::Int(lit), .. }) = key.value()? else {
         return Err(key.refuse("a whole number from 1"));
     };
-    let value: N = LitInt::base10_parse(lit).map_err(|error| syn::Error::new_spanned(lit, error))?;
+    let value: N =
+        LitInt::base10_parse(lit).map_err(|error| syn::Error::new_spanned(lit, format!("`{}`: {error}", key.name)))?;
     if value == N::default() { Err(key.refuse("a whole number from 1")) } else { Ok(value) }
+}
+
+/// No longer than a run may ask for.
+fn sleep(key: &Key) -> syn::Result<Duration> {
+    let value = duration(key)?;
+    if value > Duration::from_hours(24) { Err(key.refuse("at most a day")) } else { Ok(value) }
 }
 
 fn timeout(key: &Key) -> syn::Result<Duration> {

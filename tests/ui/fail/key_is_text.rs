@@ -1,0 +1,19 @@
+//! A name without its key.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill("fix")]
+struct Fix;
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! A label that nobody can read.
+
+use data_drip::sqlite::prelude::*;
+
+#[backfill]
+struct Fix {
+    #[option(label = " ")]
+    wanted: String,
+}
+
+#[backfill]
+impl Fix {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) {
+        let _ = batch;
+    }
+}
+
+fn main() {}
