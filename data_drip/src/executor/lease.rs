@@ -185,7 +185,8 @@ impl<DB: Backend> Pulse<DB> {
     }
 
     async fn beat_once(&self, pool: &Pool<DB>, strays: &mut HashSet<Held>) -> sqlx::Result<()> {
-        let _turn = self.core.turn().await;
+        // Not waited for without a bound: who has the turn may stand on a runtime that the host's code blocks.
+        let _turn = tokio::time::timeout(self.lease.interval() / 4, self.core.turn()).await.ok().flatten();
         let mut conn = pool.acquire().await?;
         let before = Instant::now();
         if !workers::beat::<DB>(&mut conn, &self.worker.id, self.lease.ttl).await? {
