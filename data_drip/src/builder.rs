@@ -9,7 +9,7 @@ use sqlx::Pool;
 use crate::api::DataDrip;
 use crate::backend::Backend;
 use crate::backfill::{Backfill, Hook, States};
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, LONGEST_SLEEP};
 use crate::core::{Core, Signals};
 use crate::error::{Error, ErrorKind};
 use crate::executor::check_pool;
@@ -199,6 +199,9 @@ fn check_config<DB: Backend>(config: &Config) -> Result<(), Error> {
     }
     if config.batch_size == 0 {
         return wrong("the batch size must be at least 1".into());
+    }
+    if config.sleep > LONGEST_SLEEP || config.environment.sleep.is_some_and(|sleep| sleep > LONGEST_SLEEP) {
+        return wrong("a pause of more than a day between two batches is a mistake in the unit".into());
     }
     if config.poll_interval.is_zero() {
         return wrong("the poll interval must not be zero".into());

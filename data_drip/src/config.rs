@@ -6,6 +6,9 @@ use crate::error::{Error, ErrorKind};
 use crate::options::Settings;
 use crate::store::migrate::Migrate;
 
+/// A longer pause between two batches is a mistake in the unit.
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_hours(24);
+
 /// Everything the builder sets.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -70,7 +73,7 @@ impl Config {
 pub(crate) struct Environment {
     concurrency: Option<usize>,
     batch_size: Option<u64>,
-    sleep: Option<Duration>,
+    pub(crate) sleep: Option<Duration>,
     queues: Option<Vec<String>>,
     poll_interval: Option<Duration>,
 }

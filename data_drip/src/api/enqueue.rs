@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::backend::{Backend, KeySpec};
 use crate::backfill::BoxFuture;
+use crate::config::LONGEST_SLEEP;
 use crate::core::{Core, Link, PATIENCE};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::hooks::Event;
@@ -22,9 +23,6 @@ use crate::walk::Walk;
 
 /// How long to look for a first row before the scope counts as not known to be empty.
 const PROBE: Duration = Duration::from_millis(200);
-
-/// A longer pause between two batches is a mistake in the unit.
-const LONGEST_SLEEP: Duration = Duration::from_hours(24);
 
 /// A run that somebody asks for; await it.
 ///

@@ -199,8 +199,11 @@ impl<DB: Backend> Attempt<DB> {
         let counted = match self.user_code(tx, session, code, &scope).await {
             Ok(counted) => counted.or(before),
             Err(worked) => {
-                DB::unguard(tx, session, false).await?;
-                return Err(worked);
+                let intact = DB::unguard(tx, session, false).await?;
+                return Err(match worked {
+                    Worked::Failed(failure) if !intact => Worked::Failed(failure.context(ENDED)),
+                    worked => worked,
+                });
             }
         };
         let completed = self.complete(tx, code, &scope, counted).await;
@@ -327,6 +330,9 @@ const BUSY: Duration = Duration::from_millis(10);
 fn is_busy<DB: Backend>(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_)) && DB::is_transient(error)
 }
+
+const ENDED: &str = "the batch's transaction ended before its time (a COMMIT or ROLLBACK in user code, an `OR ROLLBACK` \
+     conflict, a full disk), and nothing of the batch is kept";
 
 const BROKEN: &str = "the batch's transaction was ended by user code (a COMMIT or ROLLBACK, an `OR ROLLBACK` conflict \
      whose error was swallowed, or a nested transaction left open): nothing of the batch is kept. Leave the transaction \
