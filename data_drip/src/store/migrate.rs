@@ -7,8 +7,33 @@ use crate::backend::{Backend, Statement};
 use crate::error::{Error, ErrorKind};
 use crate::store::{Columns, one};
 
-/// The version of the tables that this crate writes; the number of the newest migration.
-pub(crate) const VERSION: i64 = 1;
+/// One migration: its number, its file's name, its SQL.
+pub(crate) type File = (i64, &'static str, &'static str);
+
+/// Declares the migrations: the same names in each dialect's folder, one statement or one table each, numbered from 1.
+macro_rules! migrations {
+    ($($number:literal $file:literal),* $(,)?) => {
+        const FILE_COUNT: usize = [$($number),*].len();
+
+        /// The version of the tables that this crate writes; the number of the newest migration.
+        pub(crate) const VERSION: i64 = [$($number),*][FILE_COUNT - 1];
+
+        macro_rules! files_of {
+            ($dialect:literal) => {
+                [$(($number, $file, include_str!(concat!("../../../migrations/", $dialect, "/", $file, ".sql")))),*]
+            };
+        }
+    };
+}
+
+migrations! {
+    1 "0001_create_schema",
+    2 "0002_create_workers",
+    3 "0003_create_backfill_runs",
+    4 "0004_create_backfill_run_batches",
+    5 "0005_create_run_events",
+    6 "0006_set_version",
+}
 
 /// The migrator's own table: sharing sqlx's default with the host makes each refuse the other's migrations.
 const TABLE: &str = "data_drip_migrations";
@@ -24,12 +49,12 @@ pub enum Migrate {
 }
 
 /// The migrations of one dialect.
-pub(crate) fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {
+pub(crate) fn migrator(files: &[File]) -> Migrator {
     let migrations = files
         .iter()
-        .map(|&(version, name, sql)| {
+        .map(|&(version, file, sql)| {
             let sql = AssertSqlSafe(sql).into_sql_str();
-            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+            Migration::new(version, file.into(), MigrationType::Simple, sql, false)
         })
         .collect();
     let mut migrator = Migrator::with_migrations(migrations);
@@ -87,12 +112,10 @@ pub(crate) mod sqlite {
     use sqlx::migrate::MigrateError;
     use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
 
-    use super::{Error, ErrorKind, Migrate, check, is_current, migrator};
+    use super::{Error, ErrorKind, FILE_COUNT, File, Migrate, check, is_current, migrator};
     use crate::backend::Backend;
 
-    /// SQLite's migrations: version, name, SQL.
-    pub(crate) const FILES: &[(i64, &str, &str)] =
-        &[(1, "create tables", include_str!("../../../migrations/sqlite/0001_create_tables.sql"))];
+    pub(crate) const FILES: [File; FILE_COUNT] = files_of!("sqlite");
 
     /// sqlx's own lock is a no-op on SQLite: processes that start together would run the same migration twice. The
     /// write lock of `BEGIN IMMEDIATE` makes them wait for each other; the migrator's transactions become savepoints.
@@ -118,7 +141,7 @@ pub(crate) mod sqlite {
     pub(crate) async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
         // What `run` does once it has its connection; `run` itself asks for a bound that a boxed future cannot prove.
-        migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
+        migrator(&FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
             other => sqlx::Error::Migrate(Box::new(other)),
         })?;
@@ -172,17 +195,17 @@ mod tests {
         // A newer version was here, and left a migration that this one does not know.
         say(
             &pool,
-            "UPDATE data_drip_schema SET version = 7;
+            "UPDATE data_drip_schema SET version = 1007;
              INSERT INTO data_drip_migrations (version, description, success, checksum, execution_time)
-             VALUES (7, 'newer', TRUE, x'00', 0)",
+             VALUES (1007, 'newer', TRUE, x'00', 0)",
         )
         .await;
         sqlite::run(&pool, Migrate::Apply).await.unwrap();
-        say(&pool, "UPDATE data_drip_schema SET min_compatible_version = 7").await;
+        say(&pool, "UPDATE data_drip_schema SET min_compatible_version = 1007").await;
         for mode in [Migrate::Apply, Migrate::Check] {
             let error = sqlite::run(&pool, mode).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Version);
-            assert!(error.to_string().contains("needs at least version 7"), "{error}");
+            assert!(error.to_string().contains("needs at least version 1007"), "{error}");
         }
     }
 
@@ -193,6 +216,7 @@ mod tests {
         sqlite::run(&pool, Migrate::Apply).await.unwrap();
         let version: i64 = sqlx::query_scalar("SELECT version FROM data_drip_schema").fetch_one(&pool).await.unwrap();
         assert_eq!(version, VERSION);
-        assert_eq!(sqlite::FILES.last().map(|file| file.0), Some(VERSION));
+        let numbers: Vec<_> = sqlite::FILES.iter().map(|file| file.0).collect();
+        assert_eq!(numbers, (1..=VERSION).collect::<Vec<_>>());
     }
 }
