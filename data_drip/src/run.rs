@@ -229,7 +229,7 @@ mod tests {
     }
 
     /// Ten minutes in, 250 elements done at 5 a second.
-    fn run(status: RunStatus, total: Option<Total>) -> Run {
+    fn run(status: RunStatus, total: impl Into<Option<Total>>) -> Run {
         Run {
             id: RunId(1),
             backfill: "x".into(),
@@ -249,19 +249,19 @@ mod tests {
             started_at: Some(at(0)),
             finished_at: status.is_settled().then(|| at(500)),
             planned: false,
-            total,
+            total: total.into(),
             counts: Counts { processed: 250, ..Counts::default() },
             throughput: Some(5.0),
             read_at: at(600),
         }
     }
 
-    fn exact(count: u64) -> Option<Total> {
-        Some(Total { count, exact: true })
+    fn exact(count: u64) -> Total {
+        Total { count, exact: true }
     }
 
-    fn estimated(count: u64) -> Option<Total> {
-        Some(Total { count, exact: false })
+    fn estimated(count: u64) -> Total {
+        Total { count, exact: false }
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn without_a_total_there_is_neither_share_nor_time_left() {
-        for total in [None, estimated(0)] {
+        for total in [None, Some(estimated(0))] {
             let progress = run(RunStatus::Running, total).progress();
             assert_eq!((progress.percent, progress.remaining), (None, None));
         }
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn a_settled_run_took_the_time_until_it_was_settled_and_one_not_begun_took_none() {
         assert_eq!(run(RunStatus::Failed, exact(1_000)).progress().elapsed, Some(Duration::from_secs(500)));
-        let mut early = run(RunStatus::Pending, None);
+        let mut early = run(RunStatus::Pending, None::<Total>);
         early.started_at = None;
         assert_eq!(early.progress().elapsed, None);
         // A clock that jumped back shows no negative time.

@@ -236,7 +236,7 @@ mod tests {
         let error = sqlite::run(&pool, Migrate::Check).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Version);
         assert!(error.to_string().contains("are at version 1, this build needs"), "{error}");
-        sqlite::apply(&mut *pool.acquire().await.unwrap()).await.unwrap();
+        sqlite::apply(&mut pool.acquire().await.unwrap()).await.unwrap();
     }
 
     #[tokio::test]

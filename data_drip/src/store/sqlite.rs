@@ -229,7 +229,7 @@ fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
     Some(error.code()?.parse::<i32>().ok()? & 0xff)
 }
 
-/// The one place where SQL text crosses to sqlx: every value of it is bound.
+/// Where statements of the engine and of scopes cross to sqlx: every value of them is bound.
 fn query(statement: Statement) -> sqlx::Result<Query<'static, Sqlite, SqliteArguments>> {
     /// Statements with more values than this are lists of keys, each of another length: not worth keeping prepared.
     const KEPT: usize = 100;
