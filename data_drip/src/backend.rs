@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::{Database, Pool, Transaction};
 
@@ -47,10 +48,40 @@ pub struct KeySpec {
     /// Columns after the first that may hold NULL although they belong to the key.
     #[serde(default)]
     pub(crate) nullable: Vec<String>,
+    /// The key columns' types in the words of the database, where keys are bound with a cast. What the table says now,
+    /// and not part of what makes two of these the same: a column may be widened during a run.
+    #[serde(skip)]
+    pub(crate) types: Vec<KeyType>,
     /// Keep the optimizer from entering the table by an index of the filters': it would read all of that index for
     /// every batch. Advice of the moment, not part of what makes two of these the same.
     #[serde(default)]
     pub(crate) by_key_only: bool,
+}
+
+/// The type of a key column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub struct KeyType {
+    /// As SQL spells it, quoted and qualified: what a cast to it names.
+    pub(crate) sql: String,
+    /// How its values are rendered and bound back.
+    pub(crate) form: KeyForm,
+}
+
+/// How the values of a key column are rendered, so that no setting of a session changes what they mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum KeyForm {
+    /// As text, which the type reads back as the same value.
+    Text,
+    /// A whole number, likewise; it has a `max` as well.
+    Integer,
+    /// Bytes, as hexadecimal.
+    Bytes,
+    /// A date or a time without a zone, as ISO 8601.
+    Iso,
+    /// A point in time, as ISO 8601 in UTC.
+    Instant,
 }
 
 impl PartialEq for KeySpec {
@@ -80,7 +111,7 @@ pub struct Described {
     pub(crate) columns: Vec<String>,
 }
 
-/// A database that backfills run on: SQLite now, one file each for the next ones.
+/// A database that backfills run on.
 ///
 /// Sealed: the engine relies on promises (transactions, fencing, row locks) that only a tested driver can make.
 #[expect(private_bounds, reason = "sealed")]
@@ -102,6 +133,9 @@ pub trait Backend: Database + Sealed {
     const MIGRATIONS: &'static [crate::store::migrate::File];
     #[doc(hidden)]
     const MIGRATOR_TABLE: &'static str;
+    /// Whether names that differ in case only are the same column.
+    #[doc(hidden)]
+    const NAMES_FOLD: bool;
     /// Control over one connection: guard, interruption, deadline.
     #[doc(hidden)]
     type Session: Session;
@@ -109,20 +143,33 @@ pub trait Backend: Database + Sealed {
     /// The same, for connections that walk and keep the books: they get by with little memory.
     #[doc(hidden)]
     fn frugal(options: ConnectOptions<Self>) -> ConnectOptions<Self>;
-    /// Takes control of a connection.
+    /// Takes control of a connection that was opened with these options.
     #[doc(hidden)]
-    fn attach(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<Self::Session>>;
+    fn attach<'c>(
+        conn: &'c mut Self::Connection,
+        options: &'c Arc<ConnectOptions<Self>>,
+    ) -> BoxFuture<'c, sqlx::Result<Self::Session>>;
     /// Gives it back as it was.
     #[doc(hidden)]
     fn detach(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
     /// Begins a transaction that may write, at the isolation the engine's promises need.
     #[doc(hidden)]
     fn begin(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<Transaction<'_, Self>>>;
+    /// Begins a transaction that user code will work in. `fence` names the claim that it works on; the completion of
+    /// that claim is good in this transaction only. `silence` is how long nothing may be heard of this process before
+    /// the database ends the transaction, where it can.
+    #[doc(hidden)]
+    fn begin_batch<'c>(
+        conn: &'c mut Self::Connection,
+        session: &'c Self::Session,
+        fence: String,
+        silence: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Self>>>;
     /// Puts the guard around user code: from here on, an end of the transaction is noticed.
     #[doc(hidden)]
     fn guard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;
-    /// Takes the guard away; `false` when the transaction is not the one that was guarded, or user code left a
-    /// transaction of its own open inside it. The caller's rollback works either way.
+    /// Takes the guard away, after ending what an interruption left running; `false` when the transaction is not the one
+    /// that was guarded, or user code left a transaction of its own open inside it. The caller's rollback works either way.
     ///
     /// `answered`: a statement of the engine was sent since user code ended, and its answer has come. What user code may
     /// have left in the connection's queue is done by then; otherwise this has to wait for it.
@@ -140,6 +187,17 @@ pub trait Backend: Database + Sealed {
     /// does not wait to hear that there are no more rows, nor that a commit went through.
     #[doc(hidden)]
     fn first(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<Self::Row>>>;
+    /// The same, ended at the deadline: with an error that [`is_interrupted`](Backend::is_interrupted) knows. Not inside a
+    /// transaction.
+    ///
+    /// Dropped half-way, the statement still ends by its deadline; whoever drops it lifts that.
+    #[doc(hidden)]
+    fn first_before<'c>(
+        conn: &'c mut Self::Connection,
+        session: &'c Self::Session,
+        deadline: Instant,
+        statement: Statement,
+    ) -> BoxFuture<'c, sqlx::Result<Option<Self::Row>>>;
     /// Runs a statement and returns the rows it affected.
     #[doc(hidden)]
     fn execute(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>>;
@@ -159,21 +217,24 @@ pub trait Backend: Database + Sealed {
     /// A value in the form that the database stores it in.
     #[doc(hidden)]
     fn value(value: &Value) -> Result<sea_query::Expr, Error>;
-    /// The expression that renders a key column as `tag:text`.
+    /// The expression that renders the key column at `place` as `tag:text`.
     #[doc(hidden)]
-    fn key_text(column: &str) -> sea_query::Expr;
-    /// The value to compare a key column with.
+    fn key_text(spec: &KeySpec, place: usize) -> sea_query::Expr;
+    /// The value to compare the key column at `place` with.
     #[doc(hidden)]
-    fn key_value(part: &KeyPart) -> Result<sea_query::Expr, Error>;
+    fn key_value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<sea_query::Expr, Error>;
     /// `key > after`, in the form that the dialect answers from the index.
     #[doc(hidden)]
-    fn key_after(columns: &[String], after: &Key) -> Result<sea_query::Expr, Error>;
+    fn key_after(spec: &KeySpec, after: &Key) -> Result<sea_query::Expr, Error>;
     /// `key <= upto`, likewise.
     #[doc(hidden)]
-    fn key_upto(columns: &[String], upto: &Key) -> Result<sea_query::Expr, Error>;
+    fn key_upto(spec: &KeySpec, upto: &Key) -> Result<sea_query::Expr, Error>;
     /// `key IN keys`, likewise.
     #[doc(hidden)]
-    fn key_in(columns: &[String], keys: &[Key]) -> Result<sea_query::Expr, Error>;
+    fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<sea_query::Expr, Error>;
+    /// Whether the greatest of a few keys, already in order, is best found by `max`.
+    #[doc(hidden)]
+    fn has_max(spec: &KeySpec) -> bool;
     /// Locks the rows that a statement reads until the end of the transaction.
     #[doc(hidden)]
     fn lock_rows(select: &mut sea_query::SelectStatement);
@@ -218,6 +279,9 @@ pub trait Backend: Database + Sealed {
     /// Whether this error, by itself, says that trying again can help.
     #[doc(hidden)]
     fn is_transient(error: &(dyn StdError + 'static)) -> bool;
+    /// Whether a statement was refused because an earlier one of the same transaction had failed.
+    #[doc(hidden)]
+    fn is_spoilt(error: &sqlx::Error) -> bool;
     /// Whether a statement was ended by its session: interrupted, or past its deadline.
     #[doc(hidden)]
     fn is_interrupted(error: &sqlx::Error) -> bool;
@@ -231,7 +295,8 @@ pub(crate) trait Sealed {}
 /// Control over one connection.
 #[doc(hidden)]
 pub trait Session: Clone + Send + Sync + 'static {
-    /// Ends the running statement and every later one, until [`resume`](Session::resume).
+    /// Ends the running statement and every later one, until [`resume`](Session::resume): at once, or when the guard is
+    /// taken away.
     fn interrupt(&self);
     /// Whether it is interrupted, has a deadline, or guards.
     fn is_restless(&self) -> bool;
@@ -239,6 +304,6 @@ pub trait Session: Clone + Send + Sync + 'static {
     fn resume(&self);
     /// Whether it was told to, and not to resume.
     fn is_interrupted(&self) -> bool;
-    /// Statements still running at this instant are ended; `None` lifts it.
-    fn deadline(&self, at: Option<Instant>);
+    /// Lifts a deadline that a dropped [`first_before`](Backend::first_before) left behind.
+    fn lift(&self);
 }

@@ -138,8 +138,8 @@ impl<'t, DB: Backend> Batch<'t, DB> {
                 None => select.column(Asterisk),
             };
             // Behind the user's own columns, so that rows of tuples find theirs where they are.
-            for (i, column) in self.spec.columns.iter().enumerate() {
-                select.expr_as(DB::key_text(column), Alias::new(format!("data_drip_key_{i}")));
+            for i in 0..self.spec.columns.len() {
+                select.expr_as(DB::key_text(self.spec, i), Alias::new(format!("data_drip_key_{i}")));
             }
             for row in DB::fetch(self.conn, DB::build(&select)).await? {
                 let first = sqlx::Row::len(&row).saturating_sub(self.spec.columns.len());
@@ -181,7 +181,7 @@ impl<'t, DB: Backend> Batch<'t, DB> {
         if self.pinned.is_none() {
             let mut keys = Vec::new();
             for mut select in self.selects("keys")? {
-                select.exprs(self.spec.columns.iter().map(|column| DB::key_text(column)));
+                select.exprs((0..self.spec.columns.len()).map(|place| DB::key_text(self.spec, place)));
                 for row in DB::fetch(self.conn, DB::build(&select)).await? {
                     keys.push(key_at::<DB>(self.spec, &row, 0)?);
                 }
@@ -219,9 +219,8 @@ impl<'t, DB: Backend> Batch<'t, DB> {
         /// Left to the values that an update sets.
         const SPARE: usize = 2_000;
         if let Some(keys) = &self.pinned {
-            let columns = &self.spec.columns;
-            let parts = keys.chunks((DB::MAX_VALUES - SPARE) / columns.len());
-            return parts.map(|keys| Ok(vec![DB::key_in(columns, keys)?])).collect();
+            let parts = keys.chunks((DB::MAX_VALUES - SPARE) / self.spec.columns.len());
+            return parts.map(|keys| Ok(vec![DB::key_in(self.spec, keys)?])).collect();
         }
         if self.affected.is_some() {
             return Err(Error::new(

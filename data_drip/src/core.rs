@@ -233,14 +233,14 @@ pub(crate) struct Link<DB: Backend> {
 impl<DB: Backend> Link<DB> {
     pub(crate) async fn acquire(pool: &Pool<DB>) -> sqlx::Result<Self> {
         let mut conn = pool.acquire().await?;
-        let session = DB::attach(&mut conn).await?;
+        let session = DB::attach(&mut conn, &pool.connect_options()).await?;
         Ok(Self { conn, session })
     }
 
     /// Gives the connection back as it was.
     pub(crate) async fn release(mut self) {
         self.session.resume();
-        self.session.deadline(None);
+        self.session.lift();
         if let Err(error) = DB::detach(&mut self.conn).await {
             tracing::debug!(%error, "a connection could not be given back as it was");
         }

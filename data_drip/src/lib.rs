@@ -13,8 +13,8 @@
 //!
 //! How a click becomes a commit, with the files it passes, is told in `ARCHITECTURE.md` of the repository.
 
-#[cfg(not(feature = "sqlite"))]
-compile_error!("data_drip needs a database: turn on its feature `sqlite`");
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+compile_error!("data_drip needs a database: turn on its feature `sqlite` or `postgres`, or both");
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -79,5 +79,24 @@ pub mod sqlite {
         pub type Batch<'t> = crate::batch::Batch<'t, sqlx::Sqlite>;
         /// Backfills on one SQLite database.
         pub type DataDrip = crate::api::DataDrip<sqlx::Sqlite>;
+    }
+}
+
+/// Backfills on PostgreSQL.
+#[cfg(feature = "postgres")]
+pub mod postgres {
+    /// What a file with PostgreSQL backfills imports.
+    pub mod prelude {
+        pub use crate::backfill::State;
+        pub use crate::run::{Run, RunBatch};
+        pub use crate::{OptionEnum, backfill, col};
+        pub use sqlx::PgConnection as Connection;
+
+        /// Which rows, on PostgreSQL.
+        pub type Scope = crate::scope::Scope<sqlx::Postgres>;
+        /// One batch, on PostgreSQL.
+        pub type Batch<'t> = crate::batch::Batch<'t, sqlx::Postgres>;
+        /// Backfills on one PostgreSQL database.
+        pub type DataDrip = crate::api::DataDrip<sqlx::Postgres>;
     }
 }

@@ -28,6 +28,9 @@ pub type Connection<DB> = <DB as sqlx::Database>::Connection;
 /// The database of a backfill whose `scope` says none, so that one mistake is one error.
 #[cfg(feature = "sqlite")]
 pub type AnyDatabase = sqlx::Sqlite;
+/// The same, where SQLite is not turned on.
+#[cfg(all(feature = "postgres", not(feature = "sqlite")))]
+pub type AnyDatabase = sqlx::Postgres;
 
 /// The body of a function that stands in for one with mistakes. Code that holds it does not compile.
 pub fn stub() -> ! {

@@ -186,7 +186,8 @@ impl<DB: Backend> Scope<DB> {
         let mut used: Vec<&str> = self.columns.iter().flatten().map(String::as_str).collect();
         self.filters.iter().for_each(|filter| filter.columns(&mut used));
         for column in used {
-            if !found.columns.iter().any(|known| known.eq_ignore_ascii_case(column)) {
+            let is = |known: &String| known == column || (DB::NAMES_FOLD && known.eq_ignore_ascii_case(column));
+            if !found.columns.iter().any(is) {
                 return Err(unknown_column(&self.table, column, &found.columns));
             }
         }
@@ -194,13 +195,26 @@ impl<DB: Backend> Scope<DB> {
         Ok(found.key)
     }
 
+    /// The same scope on the very table that was found for it: a search path that leads elsewhere changes nothing.
+    pub(crate) fn at(mut self, spec: &KeySpec) -> Self {
+        if self.table.schema.is_none() {
+            self.table.schema.clone_from(&spec.schema);
+        }
+        self
+    }
+
     /// All filters as one condition; `None` without any.
-    pub(crate) fn condition(&self, spec: &KeySpec) -> Result<Option<sea_query::Expr>, Error> {
+    pub(crate) fn filters(&self) -> Result<Option<sea_query::Expr>, Error> {
         if self.filters.is_empty() {
             return Ok(None);
         }
-        let all = Filter::all(self.filters.iter().cloned()).to_expr::<DB>(&self.table)?;
-        Ok(Some(if spec.by_key_only { DB::opaque(all) } else { all }))
+        Filter::all(self.filters.iter().cloned()).to_expr::<DB>(&self.table).map(Some)
+    }
+
+    /// The same, for a statement that has to enter the table by its key.
+    pub(crate) fn condition(&self, spec: &KeySpec) -> Result<Option<sea_query::Expr>, Error> {
+        let all = self.filters()?;
+        Ok(if spec.by_key_only { all.map(DB::opaque) } else { all })
     }
 }
 

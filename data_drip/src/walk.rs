@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use sea_query::Order;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use self::read::null_key;
 use self::read::{Of, Page, Reader, unsigned};
-pub(crate) use self::read::{in_range, key_at, null_key};
+pub(crate) use self::read::{in_range, key_at};
 use crate::backend::{Backend, KeySpec};
 use crate::error::Error;
 use crate::key::{Key, KeyRange};
@@ -104,7 +106,7 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         session: &DB::Session,
         budget: Duration,
     ) -> Result<Option<bool>, Error> {
-        let statement = read::any(self.scope, self.spec)?;
+        let statement = read::any(self.scope)?;
         let row = self.reader(conn, session).within(Instant::now() + budget, statement).await?;
         Ok(row.ok().map(|row| row.is_some()))
     }

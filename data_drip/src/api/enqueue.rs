@@ -185,6 +185,7 @@ impl<DB: Backend> Asked<'_, DB> {
         let scope =
             scope_of(&*instance).map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
         let spec = scope.resolve(conn).await?;
+        let scope = scope.at(&spec);
         let new = NewRun {
             backfill: self.name.clone(),
             options: instance.values(),

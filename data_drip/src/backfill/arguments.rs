@@ -86,6 +86,13 @@ impl<'c> ConnectionArgument<'c, sqlx::Sqlite> for &'c mut sqlx::SqliteConnection
     }
 }
 
+#[cfg(feature = "postgres")]
+impl<'c> ConnectionArgument<'c, sqlx::Postgres> for &'c mut sqlx::PgConnection {
+    fn from_connection(conn: &'c mut sqlx::PgConnection) -> Self {
+        conn
+    }
+}
+
 /// The first argument of `before_run` and of every hook.
 #[diagnostic::on_unimplemented(message = "the run is given as `&Run`, not as `{Self}`", label = "write `&Run`")]
 pub trait RunArgument<'r> {

@@ -130,7 +130,8 @@ impl<DB: Backend> Attempt<DB> {
             if !self.may_begin() || DB::is_called_to_stop(&self.engine.pool, self.claim.batch.run_id) {
                 return (Some(link), RELEASED);
             }
-            match DB::begin(&mut *conn).await {
+            let fence = self.claim.fence().to_string();
+            match DB::begin_batch(&mut *conn, session, fence, self.engine.lease.silence()).await {
                 Ok(tx) => break tx,
                 Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
                 Err(error) => return (None, self.failed(&error.into(), code)),
@@ -149,7 +150,7 @@ impl<DB: Backend> Attempt<DB> {
             };
         }
         // Before lifting an interruption: it has to end the statement that may still be running.
-        let rolled_back = tx.rollback().await;
+        let rolled_back = tokio::time::timeout(PATIENCE, tx.rollback()).await.unwrap_or_else(|_| Err(unanswered()));
         session.resume();
         let ended = match worked {
             Worked::Failed(failure) => self.failed(&failure, code),
@@ -199,10 +200,11 @@ impl<DB: Backend> Attempt<DB> {
         let counted = match self.user_code(tx, session, code, &scope).await {
             Ok(counted) => counted.or(before),
             Err(worked) => {
-                let intact = DB::unguard(tx, session, false).await?;
-                return Err(match worked {
-                    Worked::Failed(failure) if !intact => Worked::Failed(failure.context(ENDED)),
-                    worked => worked,
+                let intact = DB::unguard(tx, session, false).await;
+                return Err(match (worked, intact) {
+                    (Worked::Failed(failure), Ok(false)) => Worked::Failed(failure.context(ENDED)),
+                    // Where the connection is gone, the rollback shows it.
+                    (worked, _) => worked,
                 });
             }
         };
@@ -259,7 +261,12 @@ impl<DB: Backend> Attempt<DB> {
             let mut other = self.engine.counting.acquire().await?;
             self.count(&mut other, scope, code).await?
         };
-        if batches::complete::<DB>(tx, &self.claim, processed).await? { Ok(processed) } else { Err(Worked::Lost) }
+        match batches::complete::<DB>(tx, &self.claim, processed).await {
+            Ok(true) => Ok(processed),
+            Ok(false) => Err(Worked::Lost),
+            Err(error) if DB::is_spoilt(&error) => Err(Worked::Failed(Failure::from(SPOILT))),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn count(&self, conn: &mut DB::Connection, scope: &Scope<DB>, code: &Code<DB>) -> Result<u64, Worked> {
@@ -326,6 +333,13 @@ impl<DB: Backend> Attempt<DB> {
 /// Between two tries to write while the database is busy, for hosts that do not let the driver wait.
 const BUSY: Duration = Duration::from_millis(10);
 
+/// How long a rollback may take before the connection counts as dead. Closed, it rolls back as well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn unanswered() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"))
+}
+
 /// A neighbour's long batch holds SQLite's only write lock: waiting for it is not this batch's failure.
 fn is_busy<DB: Backend>(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_)) && DB::is_transient(error)
@@ -337,6 +351,9 @@ const ENDED: &str = "the batch's transaction ended before its time (a COMMIT or 
 const BROKEN: &str = "the batch's transaction was ended by user code (a COMMIT or ROLLBACK, an `OR ROLLBACK` conflict \
      whose error was swallowed, or a nested transaction left open): nothing of the batch is kept. Leave the transaction \
      to the batch, and return errors instead of swallowing them";
+
+const SPOILT: &str = "user code swallowed an error of the database, which had spoilt the batch's transaction: nothing of \
+     the batch is kept. Return errors instead of swallowing them, or put what may fail into a savepoint (`conn.begin()`)";
 
 fn transient(claim: &Claim, error: String) -> Ended {
     let failed = claim.transients + 1;

@@ -27,7 +27,7 @@ pub(super) struct Code<DB: Backend> {
 impl<DB: Backend> Code<DB> {
     /// Asks user code which rows.
     pub(super) fn scope(&self) -> crate::Result<Scope<DB>> {
-        scope_of(&*self.instance)
+        Ok(scope_of(&*self.instance)?.at(&self.spec))
     }
 }
 

@@ -56,6 +56,12 @@ impl Lease {
         self.ttl / 3
     }
 
+    /// How long nothing may be heard of this process in a transaction before the database ends it: what a process that
+    /// stands still, or has lost its network, had open is gone before its claims are taken over.
+    pub(super) fn silence(&self) -> Duration {
+        self.ttl * 2 / 3
+    }
+
     /// Beats so far.
     pub(super) fn beats(&self) -> u64 {
         self.term().beats

@@ -227,6 +227,7 @@ impl<DB: Backend> Planner<'_, DB> {
         }
         let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.full_message()))?;
         let spec = self.spec(&*instance, &plan).await?;
+        let scope = scope.at(&spec);
         let walk = Walk::new(&scope, &spec);
         let upper = match plan.upper.clone() {
             Some(upper) => upper,
@@ -289,9 +290,11 @@ impl<DB: Backend> Planner<'_, DB> {
     ) -> sqlx::Result<crate::Result<bool>> {
         let context = Context::new(Arc::new(run.clone()), self.engine.core.states.clone());
         let (conn, session) = link.parts();
-        let mut tx = DB::begin(conn).await?;
-        // Written first: whoever lost the role, or whose run was stopped, runs no user code.
-        if !plans::prepare::<DB>(&mut tx, self.role).await? {
+        let silence = self.engine.lease.silence();
+        let mut tx = DB::begin_batch(conn, session, self.role.to_string(), silence).await?;
+        // Looked at first: whoever lost the role, or whose run was stopped, runs no user code. Written last: until then a
+        // stop need not wait for user code.
+        if !plans::is_held::<DB>(&mut tx, self.role).await? {
             tx.rollback().await?;
             return Ok(Ok(false));
         }
@@ -307,17 +310,23 @@ impl<DB: Backend> Planner<'_, DB> {
             // A statement that was dropped half-way would run on.
             session.interrupt();
         }
-        let intact = DB::unguard(&mut tx, session, false).await?;
-        if intact && matches!(outcome, Some(Ok(()))) {
-            tx.commit().await?;
-            return Ok(Ok(true));
+        let intact = DB::unguard(&mut tx, session, false).await;
+        if matches!(intact, Ok(true)) && matches!(outcome, Some(Ok(()))) {
+            let held = plans::prepare::<DB>(&mut tx, self.role).await?;
+            if held {
+                tx.commit().await?;
+            } else {
+                tx.rollback().await?;
+            }
+            return Ok(Ok(held));
         }
         tx.rollback().await?;
         session.resume();
-        Ok(match outcome {
-            Some(Err(failure)) => Err(failure),
-            Some(Ok(())) => Err(Failure::from("it ended the transaction that it was given")),
-            None => Ok(false),
+        Ok(match (outcome, intact) {
+            (Some(Err(failure)), _) => Err(failure),
+            (Some(Ok(())), Err(error)) => return Err(error),
+            (Some(Ok(())), Ok(_)) => Err(Failure::from("it ended the transaction that it was given")),
+            (None, _) => Ok(false),
         })
     }
 
@@ -329,7 +338,15 @@ impl<DB: Backend> Planner<'_, DB> {
             if self.engine.core.signals.is_halted(run) || DB::is_called_to_stop(&self.engine.pool, run) {
                 return;
             }
+            // Where one connection writes at a time, nobody can have changed the run meanwhile.
+            if DB::MAX_SLOTS != Some(1) && matches!(self.is_held().await, Ok(false)) {
+                return;
+            }
         }
+    }
+
+    async fn is_held(&self) -> sqlx::Result<bool> {
+        plans::is_held::<DB>(&mut *self.engine.pool.acquire().await?, self.role).await
     }
 
     /// Pins table, key and the greatest key of this moment; `None` for an empty table.

@@ -239,7 +239,7 @@ impl Filter {
             Node::Any(filters) => join(filters, false, ExprTrait::or)?,
             Node::Not(filter) => filter.to_expr::<DB>(table)?.not(),
             // In brackets: what somebody wrote as text may hold an `OR`.
-            Node::Raw(expr) => Expr::cust_with_expr("(?)", (**expr).clone()),
+            Node::Raw(expr) => Expr::tuple([(**expr).clone()]),
         })
     }
 }

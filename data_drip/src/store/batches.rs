@@ -1,5 +1,6 @@
 //! Batches: claiming, completing, failing, giving back, and reading them.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -78,6 +79,13 @@ pub(crate) struct Fence<'a> {
     pub(crate) run: RunId,
     pub(crate) worker: &'a str,
     pub(crate) epoch: i64,
+}
+
+/// What names a claim in the database's own views, and fences its transaction.
+impl fmt::Display for Fence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.batch, self.epoch)
+    }
 }
 
 impl Claim {

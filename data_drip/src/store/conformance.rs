@@ -1,11 +1,12 @@
 //! What every store must do, written once: each function runs on each database that is turned on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use crate::backend::{Backend, KeySpec, Statement};
+use crate::backend::{Backend, ConnectOptions, KeySpec, Statement};
 use crate::key::{Key, KeyPart, KeyRange};
 use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, Total};
 use crate::status::{BatchStatus, RunStatus};
@@ -17,7 +18,8 @@ use crate::store::{int, json_list};
 
 /// A database of its own with migrated tables, and one connection to it.
 pub(super) struct Desk<DB: Backend> {
-    pub(super) conn: DB::Connection,
+    conn: DB::Connection,
+    session: DB::Session,
 }
 
 const TTL: Duration = Duration::from_secs(30);
@@ -43,7 +45,14 @@ fn key(n: u64) -> Key {
 }
 
 fn spec() -> KeySpec {
-    KeySpec { schema: None, table: "t".into(), columns: vec!["id".into()], nullable: Vec::new(), by_key_only: false }
+    KeySpec {
+        schema: None,
+        table: "t".into(),
+        columns: vec!["id".into()],
+        nullable: Vec::new(),
+        types: Vec::new(),
+        by_key_only: false,
+    }
 }
 
 fn wanted(worker: &str) -> Wanted {
@@ -51,6 +60,11 @@ fn wanted(worker: &str) -> Wanted {
 }
 
 impl<DB: Backend> Desk<DB> {
+    async fn new(mut conn: DB::Connection, options: ConnectOptions<DB>) -> Self {
+        let session = DB::attach(&mut conn, &Arc::new(options)).await.unwrap();
+        Self { conn, session }
+    }
+
     async fn insert(&mut self, new: &NewRun) -> RunId {
         runs::insert::<DB>(&mut self.conn, new).await.unwrap().unwrap()
     }
@@ -101,7 +115,15 @@ impl<DB: Backend> Desk<DB> {
     }
 
     async fn complete(&mut self, claim: &Claim) -> bool {
-        batches::complete::<DB>(&mut self.conn, claim, 10).await.unwrap()
+        let fence = claim.fence().to_string();
+        let mut tx = DB::begin_batch(&mut self.conn, &self.session, fence, TTL).await.unwrap();
+        let completed = batches::complete::<DB>(&mut tx, claim, 10).await.unwrap();
+        if completed {
+            tx.commit().await.unwrap()
+        } else {
+            tx.rollback().await.unwrap()
+        }
+        completed
     }
 
     async fn give_back(&mut self, claim: &Claim, how: Unfinished) -> Option<BatchStatus> {
@@ -653,10 +675,22 @@ macro_rules! conformance {
             $(
                 #[tokio::test]
                 async fn $behaviour() {
-                    let (_file, conn) = crate::store::sqlite::testing::File::with("").await;
-                    let mut conn = conn;
+                    let (file, mut conn) = crate::store::sqlite::testing::File::with("").await;
                     crate::store::migrate::sqlite::apply(&mut conn).await.unwrap();
-                    super::$behaviour::<sqlx::Sqlite>(super::Desk { conn }).await;
+                    super::$behaviour::<sqlx::Sqlite>(super::Desk::new(conn, file.options()).await).await;
+                }
+            )*
+        }
+
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(
+                #[tokio::test]
+                async fn $behaviour() {
+                    let Some(schema) = crate::store::postgres::testing::Schema::new().await else { return };
+                    crate::store::migrate::postgres::apply(&schema.options()).await.unwrap();
+                    let conn = schema.connect().await;
+                    super::$behaviour::<sqlx::Postgres>(super::Desk::new(conn, schema.options()).await).await;
                 }
             )*
         }

@@ -34,7 +34,8 @@ migrations! {
     3 "0003_create_backfill_runs",
     4 "0004_create_backfill_run_batches",
     5 "0005_create_run_events",
-    6 "0006_set_version",
+    6 "0006_create_run_permits",
+    7 "0007_set_version",
 }
 
 /// The migrator's own table: sharing sqlx's default with the host makes each refuse the other's migrations.
@@ -142,6 +143,7 @@ pub(crate) mod sqlite {
 
     use super::{Error, ErrorKind, FILE_COUNT, File, Migrate, check, is_current, migrator};
     use crate::backend::Backend;
+
     /// SQLite's migrations.
     pub(crate) const FILES: &[File; FILE_COUNT] = &files_of!("sqlite");
 
@@ -179,6 +181,84 @@ pub(crate) mod sqlite {
     pub(crate) async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
         // What `run` does once it has its connection; `run` itself asks for a bound that a boxed future cannot prove.
+        migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
+            other => sqlx::Error::Migrate(Box::new(other)),
+        })?;
+        tx.commit().await
+    }
+}
+
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres {
+    use sqlx::migrate::MigrateError;
+    use sqlx::postgres::PgConnectOptions;
+    use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
+
+    use super::{Error, ErrorKind, FILE_COUNT, File, Migrate, check, is_current, migrator};
+    use crate::backend::Statement;
+    use crate::store::{Columns, one};
+
+    /// PostgreSQL's migrations.
+    pub(crate) const FILES: &[File; FILE_COUNT] = &files_of!("postgres");
+
+    /// The migrator's own table, as sqlx makes it.
+    pub(crate) const MIGRATOR_TABLE: &str = "CREATE TABLE IF NOT EXISTS data_drip_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
+    success BOOLEAN NOT NULL,
+    checksum BYTEA NOT NULL,
+    execution_time BIGINT NOT NULL
+);";
+
+    /// What the engine's own SQL needs: `pg_attribute.attgenerated` is the newest.
+    const OLDEST: u32 = 120_000;
+
+    /// Processes that start together wait for each other by an advisory lock of the transaction, one for each schema. In one
+    /// transaction all files are applied or none: a process that is killed half-way leaves nothing behind, and through
+    /// a pooler no lock stays with a connection that goes on to others.
+    const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '60s'; \
+         SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+         SELECT pg_advisory_xact_lock(1684632681, hashtext(current_schema()))";
+
+    pub(crate) async fn run(pool: &PgPool, mode: Migrate) -> Result<(), Error> {
+        let mut conn = pool.acquire().await?;
+        check_server(&mut conn).await?;
+        // Looked at without a lock first: an ordinary start waits for nobody.
+        if mode == Migrate::Apply && !is_current::<Postgres>(&mut conn).await {
+            apply(&pool.connect_options()).await.map_err(|error| {
+                let message = format!("DataDrip's tables could not be brought up to date: {error}");
+                Error::new(ErrorKind::Database, message).caused_by(error)
+            })?;
+        }
+        check::<Postgres>(&mut conn).await
+    }
+
+    async fn check_server(conn: &mut PgConnection) -> Result<(), Error> {
+        let version = conn.server_version_num();
+        if let Some(version) = version.filter(|&version| version < OLDEST) {
+            let message = format!("this server is PostgreSQL {}: DataDrip needs 12 or newer", version / 10_000);
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        let recovering = one::<Postgres>(conn, Statement::of("SELECT pg_is_in_recovery()")).await?;
+        if recovering.is_some_and(|row| Columns::<Postgres>::of(&row).flag().unwrap_or(false)) {
+            let message = "this server is a standby, which takes no writes: connect to the primary";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        Ok(())
+    }
+
+    /// On a connection of its own, closed whatever happens.
+    pub(crate) async fn apply(options: &PgConnectOptions) -> sqlx::Result<()> {
+        let mut conn = options.connect().await?;
+        let applied = apply_on(&mut conn).await;
+        let _ = conn.close().await;
+        applied
+    }
+
+    async fn apply_on(conn: &mut PgConnection) -> sqlx::Result<()> {
+        let mut tx = conn.begin_with(BEGIN).await?;
         migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
             other => sqlx::Error::Migrate(Box::new(other)),

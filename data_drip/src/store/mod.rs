@@ -8,6 +8,8 @@ pub(crate) mod batches;
 mod conformance;
 pub(crate) mod migrate;
 pub(crate) mod plans;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 pub(crate) mod runs;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
@@ -50,6 +52,10 @@ statements! {
 /// SQLite's statements.
 #[cfg(feature = "sqlite")]
 pub(crate) static SQLITE: Sql = sql_of!("sqlite");
+
+/// PostgreSQL's statements.
+#[cfg(feature = "postgres")]
+pub(crate) static POSTGRES: Sql = sql_of!("postgres");
 
 /// Reads the columns of a row from left to right.
 pub(crate) struct Columns<'r, DB: Backend> {

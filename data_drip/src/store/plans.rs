@@ -1,5 +1,7 @@
 //! The plan of a run: who plans it, how far, and the batches it makes.
 
+use std::fmt;
+
 use crate::backend::{Backend, KeySpec, Statement};
 use crate::key::{Key, KeyRange};
 use crate::run::{BatchId, RunId, Total};
@@ -12,6 +14,12 @@ pub(crate) struct Role {
     pub(crate) run: RunId,
     pub(crate) worker: String,
     pub(crate) epoch: i64,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "plan {}/{}", self.run, self.epoch)
+    }
 }
 
 /// How far a run is planned.
@@ -89,6 +97,14 @@ fn fenced(sql: &'static str, role: &Role) -> Statement {
 /// Gives the role back.
 pub(crate) async fn release<DB: Backend>(conn: &mut DB::Connection, role: &Role) -> sqlx::Result<()> {
     DB::execute(conn, fenced(DB::SQL.release_plan, role)).await.map(drop)
+}
+
+/// Whether the role is held, for a run that is running.
+pub(crate) async fn is_held<DB: Backend>(conn: &mut DB::Connection, role: &Role) -> sqlx::Result<bool> {
+    let plan = find::<DB>(conn, role.run).await?;
+    Ok(plan.is_some_and(|plan| {
+        plan.status == RunStatus::Running && plan.epoch == role.epoch && plan.planner.as_ref() == Some(&role.worker)
+    }))
 }
 
 /// Writes down, in `before_run`'s own transaction, that it has succeeded; `false` when the role is lost.

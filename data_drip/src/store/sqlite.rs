@@ -17,6 +17,8 @@ mod values;
 mod walk_tests;
 
 use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sea_query::{Expr, QueryStatementWriter, SelectStatement, SqliteQueryBuilder, Value};
 use sea_query_sqlx::SqlxValues;
@@ -44,6 +46,7 @@ impl Backend for Sqlite {
     const MIGRATIONS: &'static [migrate::File] = migrate::sqlite::FILES;
     const MIGRATOR_TABLE: &'static str = migrate::sqlite::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 32_766;
+    const NAMES_FOLD: bool = true;
     type Session = SqliteSession;
 
     fn frugal(options: SqliteConnectOptions) -> SqliteConnectOptions {
@@ -51,7 +54,10 @@ impl Backend for Sqlite {
         options.pragma("cache_size", "-256")
     }
 
-    fn attach(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<SqliteSession>> {
+    fn attach<'c>(
+        conn: &'c mut SqliteConnection,
+        _: &'c Arc<SqliteConnectOptions>,
+    ) -> BoxFuture<'c, sqlx::Result<SqliteSession>> {
         Box::pin(SqliteSession::attach(conn))
     }
 
@@ -66,6 +72,16 @@ impl Backend for Sqlite {
             session::settle(conn).await?;
             conn.begin_with("BEGIN IMMEDIATE").await
         })
+    }
+
+    fn begin_batch<'c>(
+        conn: &'c mut SqliteConnection,
+        _: &'c SqliteSession,
+        _: String,
+        _: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Sqlite>>> {
+        // A process that stands still has the only write lock: nobody can take anything over before it lets go.
+        Self::begin(conn)
     }
 
     fn guard<'c>(_: &'c mut SqliteConnection, session: &'c SqliteSession) -> BoxFuture<'c, sqlx::Result<()>> {
@@ -87,6 +103,20 @@ impl Backend for Sqlite {
 
     fn first(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<SqliteRow>>> {
         Box::pin(async move { query(statement)?.fetch_optional(conn).await })
+    }
+
+    fn first_before<'c>(
+        conn: &'c mut SqliteConnection,
+        session: &'c SqliteSession,
+        deadline: Instant,
+        statement: Statement,
+    ) -> BoxFuture<'c, sqlx::Result<Option<SqliteRow>>> {
+        Box::pin(async move {
+            session.deadline(Some(deadline));
+            let first = Self::first(conn, statement).await;
+            session.deadline(None);
+            first
+        })
     }
 
     fn execute(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
@@ -115,24 +145,28 @@ impl Backend for Sqlite {
         values::bind(value)
     }
 
-    fn key_text(column: &str) -> Expr {
-        keys::text(column)
+    fn key_text(spec: &KeySpec, place: usize) -> Expr {
+        keys::text(&spec.columns[place])
     }
 
-    fn key_value(part: &KeyPart) -> Result<Expr, Error> {
+    fn key_value(_: &KeySpec, _: usize, part: &KeyPart) -> Result<Expr, Error> {
         keys::value(part)
     }
 
-    fn key_after(columns: &[String], after: &Key) -> Result<Expr, Error> {
-        keys::after(columns, after)
+    fn key_after(spec: &KeySpec, after: &Key) -> Result<Expr, Error> {
+        keys::after(&spec.columns, after)
     }
 
-    fn key_upto(columns: &[String], upto: &Key) -> Result<Expr, Error> {
-        keys::upto(columns, upto)
+    fn key_upto(spec: &KeySpec, upto: &Key) -> Result<Expr, Error> {
+        keys::upto(&spec.columns, upto)
     }
 
-    fn key_in(columns: &[String], keys: &[Key]) -> Result<Expr, Error> {
-        keys::among(columns, keys)
+    fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
+        keys::among(&spec.columns, keys)
+    }
+
+    fn has_max(_: &KeySpec) -> bool {
+        true
     }
 
     fn lock_rows(_: &mut SelectStatement) {
@@ -210,6 +244,11 @@ impl Backend for Sqlite {
         error.downcast_ref::<SqliteError>().is_some_and(|database| is_busy(database))
     }
 
+    fn is_spoilt(_: &sqlx::Error) -> bool {
+        // A statement that fails is undone alone, or takes the whole transaction with it.
+        false
+    }
+
     fn is_interrupted(error: &sqlx::Error) -> bool {
         const SQLITE_INTERRUPT: i32 = 9;
         matches!(error, sqlx::Error::Database(database) if primary_code(&**database) == Some(SQLITE_INTERRUPT))
@@ -243,7 +282,7 @@ fn query(statement: Statement) -> sqlx::Result<Query<'static, Sqlite, SqliteArgu
         }
     }
     let kept = statement.values.len() <= KEPT;
-    let values = SqlxValues(sea_query::Values(statement.values)).into_arguments();
+    let values = IntoArguments::<Sqlite>::into_arguments(SqlxValues(sea_query::Values(statement.values)));
     Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
 }
 

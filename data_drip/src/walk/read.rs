@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sea_query::{Alias, Expr, Func, Order, Query, SelectStatement};
+use sea_query::{Alias, CommonTableExpression, Expr, Func, Order, Query, SelectStatement};
 
 use crate::backend::{Backend, KeySpec, Session, Statement};
 use crate::error::{Error, ErrorKind};
@@ -75,10 +75,7 @@ impl<DB: Backend> Reader<'_, DB> {
         deadline: Instant,
         statement: Statement,
     ) -> Result<Result<Option<DB::Row>, Struck>, Error> {
-        self.session.deadline(Some(deadline));
-        let fetched = DB::first(self.conn, statement).await;
-        self.session.deadline(None);
-        match fetched {
+        match DB::first_before(self.conn, self.session, deadline, statement).await {
             Ok(row) => Ok(Ok(row)),
             Err(error) if DB::is_interrupted(&error) && !self.session.is_interrupted() => Ok(Err(Struck)),
             Err(error) => Err(error.into()),
@@ -102,8 +99,8 @@ pub(super) async fn refuse_null_beside<DB: Backend>(
         }
         let mut select = Query::select();
         select.expr(Expr::cust("1")).from(scope.table.to_ref()).limit(1);
-        for (column, part) in spec.columns.iter().zip(&boundary.0).take(place) {
-            select.and_where(Expr::col(Alias::new(column)).eq(DB::key_value(part)?));
+        for (before, (column, part)) in spec.columns.iter().zip(&boundary.0).enumerate().take(place) {
+            select.and_where(Expr::col(Alias::new(column)).eq(DB::key_value(spec, before, part)?));
         }
         select.and_where(Expr::col(Alias::new(column)).is_null());
         if !DB::fetch(conn, DB::build(&select)).await?.is_empty() {
@@ -126,17 +123,21 @@ pub(super) fn page<DB: Backend>(
     page.columns(columns()).limit(limit);
     order(spec, &mut page, &Order::Asc);
     let mut last = Query::select();
-    if let [column] = spec.columns.as_slice() {
+    if let [column] = spec.columns.as_slice()
+        && DB::has_max(spec)
+    {
         // Half the time of the other form (measured on SQLite: 0.2 µs a row).
         last.expr_as(Func::max(Expr::col(Alias::new(column))), Alias::new(column))
             .expr_as(Func::count(Expr::cust("*")), Alias::new(COUNT))
             .from_subquery(page, Alias::new("page"));
     } else {
         let mut counted = Query::select();
-        counted.expr(Func::count(Expr::cust("*"))).from_subquery(page.clone(), Alias::new("page"));
-        last.columns(columns())
+        counted.expr(Func::count(Expr::cust("*"))).from(Alias::new("page"));
+        let page = CommonTableExpression::new().table_name(Alias::new("page")).query(page).to_owned();
+        last.with_cte(page)
+            .columns(columns())
             .expr_as(Expr::from(counted), Alias::new(COUNT))
-            .from_subquery(page, Alias::new("page"))
+            .from(Alias::new("page"))
             .limit(1);
         order(spec, &mut last, &Order::Desc);
     }
@@ -154,16 +155,18 @@ pub(super) fn greatest<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec) -> Statem
 }
 
 /// A row that matches, if any does.
-pub(super) fn any<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec) -> Result<Statement, Error> {
+///
+/// By whichever way the optimizer likes: it is asked once.
+pub(super) fn any<DB: Backend>(scope: &Scope<DB>) -> Result<Statement, Error> {
     let mut select = Query::select();
-    select.expr(Expr::cust("1")).from(scope.table.to_ref()).limit(1).and_where_option(scope.condition(spec)?);
+    select.expr(Expr::cust("1")).from(scope.table.to_ref()).limit(1).and_where_option(scope.filters()?);
     Ok(DB::build(&select))
 }
 
-/// How many rows match.
+/// How many rows match, found likewise.
 pub(super) fn count<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec, upto: &Key) -> Result<Statement, Error> {
-    let mut select = rows(scope, spec, Of::Matching, None, upto)?;
-    select.expr(Func::count(Expr::cust("*")));
+    let mut select = rows(scope, spec, Of::All, None, upto)?;
+    select.expr(Func::count(Expr::cust("*"))).and_where_option(scope.filters()?);
     Ok(DB::build(&select))
 }
 
@@ -208,7 +211,7 @@ fn rows<DB: Backend>(
 
 fn rendered<DB: Backend>(spec: &KeySpec) -> SelectStatement {
     let mut select = Query::select();
-    select.exprs(spec.columns.iter().map(|column| DB::key_text(column)));
+    select.exprs((0..spec.columns.len()).map(|place| DB::key_text(spec, place)));
     select
 }
 
@@ -220,8 +223,8 @@ fn order(spec: &KeySpec, select: &mut SelectStatement, order: &Order) {
 
 /// The conditions that hold the keys of a range.
 pub(crate) fn in_range<DB: Backend>(spec: &KeySpec, after: Option<&Key>, upto: &Key) -> Result<Vec<Expr>, Error> {
-    let after = after.map(|after| DB::key_after(&spec.columns, after)).transpose()?;
-    Ok(after.into_iter().chain([DB::key_upto(&spec.columns, upto)?]).collect())
+    let after = after.map(|after| DB::key_after(spec, after)).transpose()?;
+    Ok(after.into_iter().chain([DB::key_upto(spec, upto)?]).collect())
 }
 
 /// The key that the columns of a row from `first` spell.
@@ -231,7 +234,7 @@ pub(crate) fn key_at<DB: Backend>(spec: &KeySpec, row: &DB::Row, first: usize) -
         let (tag, text) = rendered.split_once(':').unwrap_or(("", &rendered));
         let part = KeyPart { tag: tag.into(), text: text.into() };
         // Refuses, now and not when it is bound, what cannot be.
-        DB::key_value(&part)?;
+        DB::key_value(spec, i, &part)?;
         Ok(part)
     });
     parts.collect::<Result<_, _>>().map(Key)

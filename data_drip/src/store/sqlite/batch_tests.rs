@@ -259,11 +259,12 @@ async fn pinned_keys_are_searched_for_and_not_scanned() {
     for key in [vec!["a"], vec!["a", "b"]] {
         let script = "CREATE TABLE t (a TEXT NOT NULL UNIQUE, b INTEGER NOT NULL, n INTEGER, UNIQUE (a, b))";
         let (_file, mut conn) = File::with(script).await;
-        let columns: Vec<_> = key.iter().map(ToString::to_string).collect();
+        let scope = Scope::<Sqlite>::table("t").key(key.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let spec = scope.resolve(&mut conn).await.unwrap();
         let part = KeyPart { tag: "text".into(), text: "x".into() };
-        let keys = vec![Key(vec![part; columns.len()]); 3];
+        let keys = vec![Key(vec![part; key.len()]); 3];
         let mut update = sea_query::Query::update();
-        update.table("t").value("n", 1).and_where(Sqlite::key_in(&columns, &keys).unwrap());
+        update.table("t").value("n", 1).and_where(Sqlite::key_in(&spec, &keys).unwrap());
         let mut statement = Sqlite::build(&update);
         statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql).into();
         let plan: Vec<String> = Sqlite::fetch(&mut conn, statement)

@@ -77,6 +77,7 @@ pub(super) async fn describe(
         table: table.name,
         columns: key.iter().map(|column| column.name.clone()).collect(),
         nullable,
+        types: Vec::new(),
         by_key_only: false,
     };
     Ok(Described { key, columns: columns.into_iter().map(|column| column.name).collect() })
@@ -304,9 +305,9 @@ pub(super) async fn needs_key_order(
         let mut select = Query::select();
         select.expr(Expr::cust("1")).from(scope.table.to_ref()).and_where(condition.clone());
         if bounds[0] {
-            select.and_where(Sqlite::key_after(&spec.columns, &any)?);
+            select.and_where(Sqlite::key_after(spec, &any)?);
         }
-        select.and_where(Sqlite::key_upto(&spec.columns, &any)?);
+        select.and_where(Sqlite::key_upto(spec, &any)?);
         let Statement { sql, values } = Sqlite::build(&select);
         let plan = plan(conn, Statement { sql: format!("EXPLAIN QUERY PLAN {sql}").into(), values }).await?;
         // `(id>? AND id<?)`, `(role=? AND rowid>? AND rowid<?)`, `((a,b)>(?,?) AND (a,b)<(?,?))`: with what stands before

@@ -110,6 +110,15 @@ impl SqliteSession {
         self.0.guarded.store(false, Ordering::Release);
         Ok(intact)
     }
+
+    /// Statements still running at this instant are ended; `None` lifts it.
+    pub(super) fn deadline(&self, at: Option<Instant>) {
+        let nanos = at.map_or(NO_DEADLINE, |at| {
+            let after = at.saturating_duration_since(self.0.epoch).as_nanos();
+            u64::try_from(after).unwrap_or(NO_DEADLINE)
+        });
+        self.0.deadline.store(nanos, Ordering::Relaxed);
+    }
 }
 
 /// Makes sure that nothing is open before a transaction begins. A full disk or an interruption rolls the whole transaction
@@ -166,12 +175,8 @@ impl Session for SqliteSession {
         self.0.interrupted.load(Ordering::Relaxed)
     }
 
-    fn deadline(&self, at: Option<Instant>) {
-        let nanos = at.map_or(NO_DEADLINE, |at| {
-            let after = at.saturating_duration_since(self.0.epoch).as_nanos();
-            u64::try_from(after).unwrap_or(NO_DEADLINE)
-        });
-        self.0.deadline.store(nanos, Ordering::Relaxed);
+    fn lift(&self) {
+        self.deadline(None);
     }
 }
 

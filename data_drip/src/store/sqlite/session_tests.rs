@@ -5,7 +5,7 @@ use sqlx::{Connection, Executor};
 
 use super::SqliteSession;
 use crate::backend::{Backend, Session};
-use crate::store::sqlite::testing::{File, int, run};
+use crate::store::sqlite::testing::{File, attach, int, run};
 
 const LEDGER: &str = "CREATE TABLE ledger (id INTEGER PRIMARY KEY, note TEXT); INSERT INTO ledger VALUES (1, 'old')";
 /// Counts to a hundred million: seconds, if nobody ends it.
@@ -15,7 +15,7 @@ const LONG: &str =
 /// What user code may do to the connection, and whether the transaction survives it.
 async fn intact_after(script: &'static str) -> bool {
     let (file, mut conn) = File::with(LEDGER).await;
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     let mut tx = Sqlite::begin(&mut conn).await.unwrap();
     Sqlite::guard(&mut tx, &session).await.unwrap();
     for statement in script.split('|') {
@@ -78,7 +78,7 @@ async fn a_transaction_that_user_code_ended_is_noticed_and_nothing_is_kept() {
 
 async fn guarded(file: &File) -> (SqliteConnection, SqliteSession) {
     let mut conn = file.connect().await;
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     (conn, session)
 }
 
@@ -138,7 +138,7 @@ async fn a_commit_that_a_dropped_future_left_in_the_queue_is_refused() {
 #[tokio::test]
 async fn an_interrupt_ends_the_running_statement_and_the_later_ones() {
     let (_file, mut conn) = File::with(LEDGER).await;
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     let from_elsewhere = session.clone();
     let running = tokio::spawn(async move {
         let ended = conn.execute(LONG).await.unwrap_err();
@@ -155,7 +155,7 @@ async fn an_interrupt_ends_the_running_statement_and_the_later_ones() {
 #[tokio::test]
 async fn a_deadline_ends_a_long_statement_and_spares_the_rest() {
     let (_file, mut conn) = File::with(LEDGER).await;
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     let begun = Instant::now();
     session.deadline(Some(begun + Duration::from_millis(20)));
     assert!(Sqlite::is_interrupted(&conn.execute(LONG).await.unwrap_err()));
@@ -193,7 +193,7 @@ async fn a_write_that_was_interrupted_can_be_rolled_back_while_the_interrupt_las
 #[tokio::test]
 async fn a_detached_connection_is_as_it_was() {
     let (_file, mut conn) = File::with(LEDGER).await;
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     session.interrupt();
     session.guard();
     Sqlite::detach(&mut conn).await.unwrap();

@@ -1,9 +1,12 @@
 //! A database file of its own for each test, kept when the test fails.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Sqlite};
+
+use crate::backend::Backend;
 
 pub(crate) struct File(PathBuf);
 
@@ -53,4 +56,8 @@ pub(crate) async fn run(conn: &mut SqliteConnection, script: &str) {
 
 pub(crate) async fn int(conn: &mut SqliteConnection, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(conn).await.unwrap()
+}
+
+pub(crate) async fn attach(conn: &mut SqliteConnection) -> sqlx::Result<<Sqlite as Backend>::Session> {
+    Sqlite::attach(conn, &Arc::default()).await
 }

@@ -12,7 +12,7 @@ use crate::backend::{Backend, KeySpec, Statement};
 use crate::batch::count_statement;
 use crate::key::{Key, KeyRange};
 use crate::scope::{Scope, col};
-use crate::store::sqlite::testing::{File, run};
+use crate::store::sqlite::testing::{File, attach, run};
 use crate::walk::{Pace, Walk};
 
 /// A table with an `n` to tell rows apart and a `hit` to filter by.
@@ -210,7 +210,7 @@ async fn walked(
     pace: &mut Pace,
     size: u64,
 ) -> Vec<(KeyRange, u64)> {
-    let session = Sqlite::attach(conn).await.unwrap();
+    let session = attach(conn).await.unwrap();
     let walk = Walk::new(scope, spec);
     let Some(upto) = walk.upper(conn).await.unwrap() else { return Vec::new() };
     let (mut found, mut cursor, mut rounds) = (Vec::new(), None::<Key>, 0);
@@ -288,7 +288,7 @@ async fn the_plan_searches_by_the_key_and_never_sorts() {
         run(&mut conn, "CREATE INDEX by_hit ON t (hit, n)").await;
         let scope = scope(kind, true);
         let spec = scope.resolve(&mut conn).await.unwrap();
-        let session = Sqlite::attach(&mut conn).await.unwrap();
+        let session = attach(&mut conn).await.unwrap();
         let walk = Walk::new(&scope, &spec);
         let upto = walk.upper(&mut conn).await.unwrap().unwrap();
         let page = walk.step(&mut conn, &session, &mut Pace::default(), None, &upto, 5, 1).await.unwrap();
@@ -341,7 +341,7 @@ async fn a_key_that_cannot_be_named_is_an_error_and_not_a_gap() {
     let (_file, mut conn) = File::with("CREATE TABLE t (k PRIMARY KEY); INSERT INTO t VALUES (1), (2.5), (3)").await;
     let scope = Scope::<Sqlite>::table("t");
     let spec = scope.resolve(&mut conn).await.unwrap();
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     let walk = Walk::new(&scope, &spec);
     let upto = walk.upper(&mut conn).await.unwrap().unwrap();
     let error = walk.step(&mut conn, &session, &mut Pace::default(), None, &upto, 2, 9).await.unwrap_err();
@@ -355,7 +355,7 @@ async fn a_null_inside_a_key_is_found_where_it_would_be_passed_over() {
     let (_file, mut conn) = File::with(setup).await;
     let scope = Scope::<Sqlite>::table("t");
     let spec = scope.resolve(&mut conn).await.unwrap();
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     let walk = Walk::new(&scope, &spec);
     let upto = walk.upper(&mut conn).await.unwrap().unwrap();
     let error = walk.step(&mut conn, &session, &mut Pace::default(), None, &upto, 3, 9).await.unwrap_err();
@@ -372,7 +372,7 @@ async fn a_count_is_exact_in_time_and_says_when_it_is_not() {
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) INSERT INTO t SELECT i, i % 4 = 0 FROM n",
     )
     .await;
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     let scope = Scope::<Sqlite>::table("t").filter(col("hit").eq(true));
     let spec = scope.resolve(&mut conn).await.unwrap();
     let walk = Walk::new(&scope, &spec);
@@ -397,7 +397,7 @@ async fn a_sparse_scope_of_five_million_rows_holds_no_long_statement() {
          INSERT INTO t SELECT i, 'employee number ' || i, CASE WHEN i <= 4999000 THEN 'x' END FROM n",
     )
     .await;
-    let session = Sqlite::attach(&mut conn).await.unwrap();
+    let session = attach(&mut conn).await.unwrap();
     for (name, scope) in [
         ("sparse", Scope::<Sqlite>::table("t").filter(col("role").is_null())),
         ("dense", Scope::table("t").filter(col("name").is_not_null())),

@@ -1,0 +1,286 @@
+//! PostgreSQL.
+
+mod catalogue;
+mod keys;
+mod session;
+#[cfg(test)]
+pub(crate) mod testing;
+mod values;
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_query::{Expr, LockType, PostgresQueryBuilder, QueryStatementWriter, SelectStatement, Value};
+use sea_query_sqlx::SqlxValues;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction, TypeInfo, ValueRef};
+
+use self::session::PostgresSession;
+use crate::backend::{Backend, Described, KeyForm, KeySpec, Sealed, Statement};
+use crate::backfill::BoxFuture;
+use crate::error::Error;
+use crate::key::{Key, KeyPart};
+use crate::run::RunId;
+use crate::scope::{self, Scope, TableName};
+use crate::store::migrate::{self, Migrate};
+
+impl Sealed for Postgres {}
+
+/// READ COMMITTED whatever the host's default is: each statement has to see what others have committed before it. A process
+/// that stands still in the middle of the engine's own bookkeeping must not hold a run's row for ever.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '2s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '10s'";
+
+impl Backend for Postgres {
+    const LABEL: &'static str = "PostgreSQL";
+    const MAX_SLOTS: Option<usize> = None;
+    const SQL: &'static crate::store::Sql = &crate::store::POSTGRES;
+    const MIGRATIONS: &'static [migrate::File] = migrate::postgres::FILES;
+    const MIGRATOR_TABLE: &'static str = migrate::postgres::MIGRATOR_TABLE;
+    const MAX_VALUES: usize = 65_535;
+    const NAMES_FOLD: bool = false;
+    type Session = PostgresSession;
+
+    fn frugal(options: PgConnectOptions) -> PgConnectOptions {
+        options
+    }
+
+    fn attach<'c>(
+        _: &'c mut PgConnection,
+        options: &'c Arc<PgConnectOptions>,
+    ) -> BoxFuture<'c, sqlx::Result<PostgresSession>> {
+        let session = PostgresSession::new(Arc::clone(options));
+        Box::pin(std::future::ready(Ok(session)))
+    }
+
+    fn detach(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        // Whatever was set ended with its transaction.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn begin(conn: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<Transaction<'_, Postgres>>> {
+        Box::pin(conn.begin_with(BEGIN))
+    }
+
+    fn begin_batch<'c>(
+        conn: &'c mut PgConnection,
+        session: &'c PostgresSession,
+        fence: String,
+        silence: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Postgres>>> {
+        Box::pin(async move {
+            let statement = session.begin(conn.server_version_num(), &fence, silence);
+            conn.begin_with(AssertSqlSafe(statement)).await
+        })
+    }
+
+    fn guard<'c>(_: &'c mut PgConnection, session: &'c PostgresSession) -> BoxFuture<'c, sqlx::Result<()>> {
+        session.guard();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn unguard<'c>(
+        conn: &'c mut PgConnection,
+        session: &'c PostgresSession,
+        answered: bool,
+    ) -> BoxFuture<'c, sqlx::Result<bool>> {
+        Box::pin(session.unguard(conn, answered))
+    }
+
+    fn fetch(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<PgRow>>> {
+        Box::pin(async move { query(statement)?.fetch_all(conn).await })
+    }
+
+    fn first(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<PgRow>>> {
+        Box::pin(async move { query(statement)?.fetch_optional(conn).await })
+    }
+
+    fn first_before<'c>(
+        conn: &'c mut PgConnection,
+        _: &'c PostgresSession,
+        deadline: Instant,
+        statement: Statement,
+    ) -> BoxFuture<'c, sqlx::Result<Option<PgRow>>> {
+        Box::pin(async move {
+            let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+            // Compiling a statement takes longer than most of these may run.
+            let begin = format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {left}; SET LOCAL jit = off"
+            );
+            let mut tx = conn.begin_with(AssertSqlSafe(begin)).await?;
+            let first = Self::first(&mut tx, statement).await;
+            tx.rollback().await?;
+            first
+        })
+    }
+
+    fn execute(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
+        Box::pin(async move { Ok(query(statement)?.execute(conn).await?.rows_affected()) })
+    }
+
+    fn int(row: &PgRow, index: usize) -> sqlx::Result<Option<i64>> {
+        match row.try_get_raw(index)?.type_info().name() {
+            "BOOL" => Ok(row.try_get::<Option<bool>, _>(index)?.map(i64::from)),
+            "INT2" => Ok(row.try_get::<Option<i16>, _>(index)?.map(i64::from)),
+            "INT4" => Ok(row.try_get::<Option<i32>, _>(index)?.map(i64::from)),
+            _ => row.try_get(index),
+        }
+    }
+
+    fn text(row: &PgRow, index: usize) -> sqlx::Result<Option<String>> {
+        row.try_get_unchecked(index)
+    }
+
+    fn build(statement: &impl QueryStatementWriter) -> Statement {
+        let (sql, values) = statement.build(PostgresQueryBuilder);
+        Statement { sql: sql.into(), values: values.0 }
+    }
+
+    fn bytes_literal(bytes: &[u8]) -> String {
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("'\\x{}'::bytea", digits.collect::<String>())
+    }
+
+    fn value(value: &scope::Value) -> Result<Expr, Error> {
+        Ok(values::bind(value))
+    }
+
+    fn key_text(spec: &KeySpec, place: usize) -> Expr {
+        keys::text(spec, place)
+    }
+
+    fn key_value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<Expr, Error> {
+        keys::value(spec, place, part)
+    }
+
+    fn key_after(spec: &KeySpec, after: &Key) -> Result<Expr, Error> {
+        keys::after(spec, after)
+    }
+
+    fn key_upto(spec: &KeySpec, upto: &Key) -> Result<Expr, Error> {
+        keys::upto(spec, upto)
+    }
+
+    fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
+        keys::among(spec, keys)
+    }
+
+    fn has_max(spec: &KeySpec) -> bool {
+        // UUIDs, bytes and others have none.
+        spec.types.first().is_some_and(|first| first.form == KeyForm::Integer)
+    }
+
+    fn lock_rows(select: &mut SelectStatement) {
+        // Not FOR UPDATE: that would make inserts wait which refer to these rows.
+        select.lock(LockType::NoKeyUpdate);
+    }
+
+    fn describe<'c>(
+        conn: &'c mut PgConnection,
+        table: &'c TableName,
+        key: Option<&'c [String]>,
+    ) -> BoxFuture<'c, Result<Described, Error>> {
+        Box::pin(catalogue::describe(conn, table, key))
+    }
+
+    fn needs_key_order<'c>(
+        _: &'c mut PgConnection,
+        scope: &'c Scope<Self>,
+        _: &'c KeySpec,
+    ) -> BoxFuture<'c, Result<bool, Error>> {
+        // Which index is entered depends on statistics, and on the mood of a generic plan. Where those are wrong (a column
+        // that was just added, for one) every batch would read all of the filters' index.
+        Box::pin(std::future::ready(Ok(!scope.filters.is_empty())))
+    }
+
+    fn opaque(condition: Expr) -> Expr {
+        Expr::cust_with_expr("($1) IS TRUE", condition)
+    }
+
+    fn rows_about<'c>(conn: &'c mut PgConnection, spec: &'c KeySpec) -> BoxFuture<'c, Result<Option<u64>, Error>> {
+        Box::pin(catalogue::rows_about(conn, spec))
+    }
+
+    fn migrate(pool: &Pool<Postgres>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(migrate::postgres::run(pool, mode))
+    }
+
+    fn call_to_stop(_: &Pool<Postgres>, _: RunId) -> Option<Box<dyn Send + Sync>> {
+        // A batch's transaction does not lock what a stop writes: the database itself can say so.
+        None
+    }
+
+    fn is_called_to_stop(_: &Pool<Postgres>, _: RunId) -> bool {
+        false
+    }
+
+    fn reads_beside_writer(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
+    fn is_in_memory(_: &Pool<Postgres>) -> BoxFuture<'_, sqlx::Result<bool>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn is_transient(error: &(dyn StdError + 'static)) -> bool {
+        if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+            return match error {
+                sqlx::Error::Database(database) => passes(&**database),
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+                _ => false,
+            };
+        }
+        // Error types that keep only the source of an `sqlx::Error` show the driver's own.
+        if let Some(database) = error.downcast_ref::<Box<dyn DatabaseError>>() {
+            return passes(&**database);
+        }
+        error.downcast_ref::<PgDatabaseError>().is_some_and(|database| passes(database))
+    }
+
+    fn is_spoilt(error: &sqlx::Error) -> bool {
+        code(error).as_deref() == Some("25P02")
+    }
+
+    fn is_interrupted(error: &sqlx::Error) -> bool {
+        code(error).as_deref() == Some("57014")
+    }
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn passes(error: &dyn DatabaseError) -> bool {
+    let Some(code) = error.code() else { return false };
+    match &*code {
+        // Serialization failure, deadlock, lock timeout.
+        "40001" | "40P01" | "55P03"
+        // The server is shutting down, has crashed, or is starting; the session was terminated, or was silent for too long.
+        | "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
+        // Too many connections.
+        | "53300" => true,
+        code => code.starts_with("08"),
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(Into::into)
+}
+
+/// The one place where SQL text crosses to sqlx: every value of it is bound.
+fn query(statement: Statement) -> sqlx::Result<Query<'static, Postgres, PgArguments>> {
+    /// Statements with more values than this are of another length each time: not worth keeping prepared.
+    const KEPT: usize = 100;
+    for value in &statement.values {
+        // The binder would panic.
+        if let Value::BigUnsigned(Some(number)) = value
+            && i64::try_from(*number).is_err()
+        {
+            let message = format!("{number} is greater than PostgreSQL's greatest bigint, {}", i64::MAX);
+            return Err(sqlx::Error::Encode(message.into()));
+        }
+    }
+    let kept = statement.values.len() <= KEPT;
+    let values = IntoArguments::<Postgres>::into_arguments(SqlxValues(sea_query::Values(statement.values)));
+    Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
+}

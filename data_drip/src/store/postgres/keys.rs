@@ -1,0 +1,90 @@
+//! Keys on PostgreSQL: rendered as text that means the same whatever a session has set (`DateStyle`, `TimeZone`,
+//! `bytea_output`), and bound back with a cast to the column's exact type, so that the column's own operators and its own
+//! collation compare it.
+
+use sea_query::{Alias, Expr, ExprTrait};
+
+use crate::backend::{KeyForm, KeySpec, KeyType};
+use crate::error::{Error, ErrorKind};
+use crate::key::{Key, KeyPart};
+
+/// `type:text`; NULL for NULL.
+pub(super) fn text(spec: &KeySpec, place: usize) -> Expr {
+    let column = Expr::col(Alias::new(&spec.columns[place]));
+    let Some(KeyType { sql, form }) = spec.types.get(place) else { return column };
+    let rendered = match form {
+        KeyForm::Text | KeyForm::Integer => "$1 || CAST($2 AS text)",
+        KeyForm::Bytes => "$1 || upper(encode($2, 'hex'))",
+        // JSON's dates are ISO 8601, with infinities and BC.
+        KeyForm::Iso => "$1 || (to_jsonb($2) #>> '{}')",
+        KeyForm::Instant => "$1 || (to_jsonb($2 AT TIME ZONE 'UTC') #>> '{}')",
+    };
+    // The first colon ends the tag.
+    let tag = format!("{}:", sql.replace(':', "."));
+    Expr::cust_with_exprs(rendered, [Expr::val(tag), column])
+}
+
+/// The SQL that reads what `text` has rendered back from the SQL of that text.
+fn read(KeyType { sql, form }: &KeyType, text: &str) -> String {
+    match form {
+        KeyForm::Text | KeyForm::Integer | KeyForm::Iso => format!("CAST({text} AS {sql})"),
+        KeyForm::Bytes => format!("decode({text}, 'hex')"),
+        KeyForm::Instant => format!("(CAST({text} AS timestamp without time zone) AT TIME ZONE 'UTC')"),
+    }
+}
+
+fn type_at(spec: &KeySpec, place: usize) -> Result<&KeyType, Error> {
+    spec.types.get(place).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, format!("the key {spec} has {} columns, not more", spec.types.len()))
+    })
+}
+
+pub(super) fn value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<Expr, Error> {
+    Ok(Expr::cust_with_expr(read(type_at(spec, place)?, "$1"), Expr::val(part.text.as_str())))
+}
+
+/// The row value of the key columns, and of a key.
+fn sides(spec: &KeySpec, key: &Key) -> Result<(Expr, Expr), Error> {
+    let mut left: Vec<_> = spec.columns.iter().map(|column| Expr::col(Alias::new(column))).collect();
+    let right = key.0.iter().enumerate().map(|(place, part)| value(spec, place, part));
+    let mut right = right.collect::<Result<Vec<_>, _>>()?;
+    if left.len() != right.len() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the key ({key}) has {} parts, the table's has {}", right.len(), left.len()),
+        ));
+    }
+    if left.len() == 1 {
+        return Ok((left.remove(0), right.remove(0)));
+    }
+    Ok((Expr::tuple(left), Expr::tuple(right)))
+}
+
+pub(super) fn after(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
+    sides(spec, key).map(|(columns, key)| columns.gt(key))
+}
+
+pub(super) fn upto(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
+    sides(spec, key).map(|(columns, key)| columns.lte(key))
+}
+
+/// All keys as one value, so that the statement is the same for any number of them. An array and not a sub-select where one
+/// column is enough: each of its elements is looked up in the index, whatever the statistics say.
+pub(super) fn among(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
+    let columns = spec.columns.iter().map(|column| Expr::col(Alias::new(column)));
+    if spec.columns.len() == 1 {
+        let texts: Vec<_> = keys.iter().flat_map(Key::values).collect();
+        let one = read(type_at(spec, 0)?, "one");
+        let sql = format!("$1 = ANY (ARRAY(SELECT {one} FROM jsonb_array_elements_text(CAST($2 AS jsonb)) AS one))");
+        return Ok(Expr::cust_with_exprs(sql, columns.chain([json(&texts)])));
+    }
+    let texts: Vec<Vec<_>> = keys.iter().map(|key| key.values().collect()).collect();
+    let parts = (0..spec.columns.len()).map(|place| Ok(read(type_at(spec, place)?, &format!("(one ->> {place})"))));
+    let parts = parts.collect::<Result<Vec<_>, Error>>()?.join(", ");
+    let sql = format!("$1 IN (SELECT {parts} FROM jsonb_array_elements(CAST($2 AS jsonb)) AS one)");
+    Ok(Expr::cust_with_exprs(sql, [Expr::tuple(columns), json(&texts)]))
+}
+
+fn json<T: serde::Serialize>(texts: &[T]) -> Expr {
+    Expr::val(crate::store::json_list(texts))
+}

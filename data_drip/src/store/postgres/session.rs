@@ -1,0 +1,199 @@
+//! Control over one PostgreSQL connection, by settings of its transaction: all of them go out with the `BEGIN`, in one round
+//! trip, and end with the transaction, so that a pooler in between does no harm.
+//!
+//! - `data_drip.fence` is the guard. It is there as long as this very transaction is; the completion asks for it, and so
+//!   it cannot happen after a hand-written `COMMIT` or `ROLLBACK`.
+//! - `application_name` tells the transaction apart from all others. What has to be interrupted is found by it, so that
+//!   no later transaction of the same connection can be hit.
+//! - `lock_timeout` is short: the application waits for one batch's transaction at most, and a batch for the
+//!   application not much longer.
+//! - `idle_in_transaction_session_timeout` and its like end a transaction whose process stands still or has lost its network.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgTransactionManager};
+use sqlx::{ConnectOptions, Connection};
+use sqlx_core::transaction::TransactionManager;
+
+use super::code;
+use crate::backend::Session;
+
+/// How long user code, and the engine beside it, waits for a row that somebody else has locked.
+const LOCK_TIMEOUT: &str = "800ms";
+/// How long an answer may take before what runs is cancelled, and cancelled again.
+const SOON: Duration = Duration::from_millis(50);
+const AGAIN: Duration = Duration::from_millis(500);
+/// How long to try before the connection counts as dead.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The version from on which a server looks after its clients while it works.
+const CHECKS_CLIENTS: u32 = 140_000;
+
+/// Control over one PostgreSQL connection.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct PostgresSession(Arc<Control>);
+
+#[derive(Debug)]
+struct Control {
+    options: Arc<PgConnectOptions>,
+    /// How the names of this connection's transactions begin.
+    name: String,
+    /// Of the transaction that is open.
+    fence: Mutex<String>,
+    interrupted: AtomicBool,
+    guarded: AtomicBool,
+}
+
+impl PostgresSession {
+    pub(super) fn new(options: Arc<PgConnectOptions>) -> Self {
+        let random = uuid::Uuid::new_v4().as_u64_pair().0;
+        Self(Arc::new(Control {
+            options,
+            name: format!("data_drip {random:016x} "),
+            fence: Mutex::default(),
+            interrupted: AtomicBool::new(false),
+            guarded: AtomicBool::new(false),
+        }))
+    }
+
+    /// The statement that begins a batch's transaction.
+    pub(super) fn begin(&self, version: Option<u32>, fence: &str, silence: Duration) -> String {
+        let Control { name, fence: kept, .. } = &*self.0;
+        fence.clone_into(&mut kept.lock().unwrap_or_else(PoisonError::into_inner));
+        let silence = silence.as_millis().clamp(1, 86_400_000).to_string();
+        let name = format!("{name}{fence}");
+        let settings = [
+            ("data_drip.fence", fence),
+            ("application_name", &name),
+            ("lock_timeout", LOCK_TIMEOUT),
+            ("idle_in_transaction_session_timeout", &silence),
+        ];
+        // Servers on other systems refuse these, or complain in their log each time.
+        let on_linux: &[_] = if version >= Some(CHECKS_CLIENTS) {
+            &["tcp_user_timeout", "client_connection_check_interval"]
+        } else {
+            &["tcp_user_timeout"]
+        };
+        let settings = settings.iter().map(|(setting, value)| local(setting, value));
+        let on_linux = on_linux
+            .iter()
+            .map(|setting| format!("CASE WHEN version() LIKE '%linux%' THEN {} END", local(setting, &silence)));
+        let settings = settings.chain(on_linux).collect::<Vec<_>>().join(", ");
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT {settings}")
+    }
+
+    pub(super) fn guard(&self) {
+        self.0.guarded.store(true, Ordering::Release);
+    }
+
+    pub(super) async fn unguard(&self, conn: &mut PgConnection, answered: bool) -> sqlx::Result<bool> {
+        let same = if self.is_interrupted() {
+            self.quieten(conn).await?;
+            true
+        } else {
+            answered || self.fence_stands(conn).await?
+        };
+        let depth = PgTransactionManager::get_transaction_depth(conn);
+        if depth != 1 {
+            mend(conn, depth).await?;
+        }
+        self.0.guarded.store(false, Ordering::Release);
+        Ok(same && depth == 1)
+    }
+
+    /// Whether the connection is still in the transaction that was begun for the fence.
+    async fn fence_stands(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
+        settle(conn).await?;
+        let fence = "SELECT current_setting('data_drip.fence', true)";
+        match sqlx::query_scalar::<_, Option<String>>(fence).fetch_one(conn).await {
+            Ok(fence) => Ok(fence.as_ref() == Some(&*self.0.fence.lock().unwrap_or_else(PoisonError::into_inner))),
+            // An error has spoilt it, which is what user code is about to say; but it is there.
+            Err(error) if code(&error).as_deref() == Some("25P02") => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends what runs, and waits for its answer.
+    async fn quieten(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        let since = Instant::now();
+        let mut wait = SOON;
+        loop {
+            if let Ok(settled) = tokio::time::timeout(wait, settle(conn)).await {
+                return settled;
+            }
+            if since.elapsed() > PATIENCE {
+                let message = "a statement could not be cancelled";
+                return Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message)));
+            }
+            if let Ok(Err(error)) = tokio::time::timeout(PATIENCE / 4, self.cancel()).await {
+                tracing::debug!(%error, "could not cancel a statement yet");
+            }
+            wait = AGAIN;
+        }
+    }
+
+    /// Cancels what runs in this connection's open transaction, from another connection.
+    async fn cancel(&self) -> sqlx::Result<()> {
+        let mut other = self.0.options.connect().await?;
+        sqlx::query(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity \
+             WHERE starts_with(application_name, $1) AND datname = current_database()",
+        )
+        .bind(&self.0.name)
+        .execute(&mut other)
+        .await?;
+        other.close().await
+    }
+}
+
+/// Sets something until the end of the transaction.
+fn local(setting: &str, value: &str) -> String {
+    format!("set_config('{setting}', '{}', true)", value.replace('\'', "''"))
+}
+
+/// Waits for the answers to everything that was sent before, whatever they say.
+async fn settle(conn: &mut PgConnection) -> sqlx::Result<()> {
+    loop {
+        match conn.ping().await {
+            Err(sqlx::Error::Database(_)) => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Brings sqlx's count of open transactions back to one, so that the caller's rollback ends the outermost.
+async fn mend(conn: &mut PgConnection, depth: usize) -> sqlx::Result<()> {
+    for _ in 1..depth {
+        PgTransactionManager::start_rollback(conn);
+    }
+    settle(conn).await?;
+    if depth == 0 {
+        // The caller's rollback would do nothing. A warning where nothing is open.
+        sqlx::raw_sql("ROLLBACK").execute(conn).await?;
+    }
+    Ok(())
+}
+
+impl Session for PostgresSession {
+    fn interrupt(&self) {
+        self.0.interrupted.store(true, Ordering::Release);
+    }
+
+    fn is_restless(&self) -> bool {
+        self.is_interrupted() || self.0.guarded.load(Ordering::Acquire)
+    }
+
+    fn resume(&self) {
+        self.0.interrupted.store(false, Ordering::Release);
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.0.interrupted.load(Ordering::Acquire)
+    }
+
+    fn lift(&self) {
+        // A deadline ends with its statement's own transaction.
+    }
+}
