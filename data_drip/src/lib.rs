@@ -31,7 +31,8 @@ mod suggest;
 pub mod testing;
 mod walk;
 
-pub use api::DataDrip;
+pub use api::{DataDrip, Preview};
+pub use backend::Explanation;
 pub use backfill::{Backfill, State};
 pub use builder::Builder;
 pub use data_drip_macros::{OptionEnum, backfill};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::api::{DataDrip, Defaults};
+use crate::api::{DataDrip, Defaults, Preview};
 use crate::backend::Backend;
 use crate::backfill::BoxFuture;
 use crate::error::{Error, FieldError};
@@ -68,6 +68,8 @@ pub(super) trait Engine: Send + Sync {
     fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>>;
     /// What is wrong with the options alone: a form that is refused for other reasons says it all at once.
     fn check_options(&self, new: &NewRun) -> Vec<FieldError>;
+    /// What the run would do; nothing is written.
+    fn preview(&self, new: NewRun) -> Answer<'_, Preview>;
     fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run>;
     fn act<'a>(&'a self, verb: Verb, id: RunId, by: &'a Backfiller) -> Answer<'a, Run>;
 }
@@ -130,6 +132,19 @@ impl<DB: Backend> Engine for DataDrip<DB> {
     fn check_options(&self, new: &NewRun) -> Vec<FieldError> {
         let definition = self.core.definition(&new.backfill);
         definition.ok().and_then(|definition| definition.parse(&new.options).err()).unwrap_or_default()
+    }
+
+    fn preview(&self, new: NewRun) -> Answer<'_, Preview> {
+        Box::pin(async move {
+            let mut previewing = self.preview_raw(&new.backfill, new.options);
+            if let Some(size) = new.batch_size {
+                previewing = previewing.batch_size(size);
+            }
+            if let Some(limit) = new.limit {
+                previewing = previewing.limit(limit);
+            }
+            previewing.await
+        })
     }
 
     fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run> {

@@ -65,6 +65,11 @@ pub(crate) async fn insert<DB: Backend>(
     }
 }
 
+/// The active run that is the same as `new`, if there is one.
+pub(crate) async fn find_active<DB: Backend>(conn: &mut DB::Connection, new: &NewRun) -> sqlx::Result<Option<RunId>> {
+    active::<DB>(conn, &active_key(&new.backfill, &options_text(&new.options), new.limit)).await
+}
+
 async fn active<DB: Backend>(conn: &mut DB::Connection, key: &str) -> sqlx::Result<Option<RunId>> {
     Ok(ints::<DB>(conn, Statement::of(DB::SQL.select_active_run).bind(key)).await?.first().map(|&id| RunId(id)))
 }

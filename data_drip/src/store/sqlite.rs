@@ -5,6 +5,7 @@ mod batch_tests;
 mod catalogue;
 #[cfg(test)]
 mod catalogue_tests;
+mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
@@ -26,7 +27,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnecti
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction};
 
 use self::session::SqliteSession;
-use crate::backend::{Backend, Described, KeySpec, Sealed, Statement};
+use crate::backend::{Backend, Described, Explanation, KeySpec, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -130,6 +131,23 @@ impl Backend for Sqlite {
 
     fn lock_rows(_: &mut SelectStatement) {
         // The transaction holds the database's only write lock from its first statement on.
+    }
+
+    fn spelled(statement: &impl QueryStatementWriter) -> String {
+        statement.to_string(SqliteQueryBuilder)
+    }
+
+    fn shown(column: &str, most: u32) -> Expr {
+        explain::shown(column, most)
+    }
+
+    fn explain(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, Result<Explanation, Error>> {
+        Box::pin(explain::explain(conn, statement))
+    }
+
+    fn read_only(conn: &mut SqliteConnection, on: bool) -> BoxFuture<'_, sqlx::Result<()>> {
+        let statement = if on { "PRAGMA query_only = ON" } else { "PRAGMA query_only = OFF" };
+        Box::pin(async move { Self::execute(conn, Statement::of(statement)).await.map(drop) })
     }
 
     fn describe<'c>(

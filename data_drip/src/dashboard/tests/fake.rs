@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::api::Defaults;
+use crate::api::{Defaults, Preview};
 use crate::backfill::Mode;
 use crate::dashboard::engine::{Answer, BatchFilter, Engine, NewRun, RunFilter, Verb};
 use crate::error::{Error, ErrorKind, FieldError};
@@ -106,6 +106,10 @@ impl Engine for Fake {
 
     fn check_options(&self, _: &NewRun) -> Vec<FieldError> {
         self.refuse.map_or_else(Vec::new, |refuse| refuse().fields().to_vec())
+    }
+
+    fn preview(&self, _: NewRun) -> Answer<'_, Preview> {
+        self.answer(Err(Error::new(ErrorKind::Unsupported, "nothing to look at")))
     }
 
     fn create<'a>(&'a self, new: NewRun, _: &'a Backfiller) -> Answer<'a, Run> {
