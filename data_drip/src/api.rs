@@ -15,12 +15,13 @@ use sqlx::Pool;
 pub use self::action::Action;
 pub use self::enqueue::Enqueue;
 pub use self::preview::{Preview, PreviewStatement, Previewing, RowCount, Sample};
-pub use self::query::{BatchQuery, RunQuery};
+pub use self::query::{BatchQuery, LogQuery, RunQuery};
 use crate::backend::Backend;
 use crate::backfill::Backfill;
 use crate::builder::Builder;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind};
+use crate::logs::LogTotals;
 use crate::options::{Choice, Raw};
 use crate::registry::{BackfillInfo, instance};
 use crate::run::{Run, RunId};
@@ -177,6 +178,20 @@ impl<DB: Backend> DataDrip<DB> {
     pub async fn events(&self, id: RunId) -> Result<Vec<RunEvent>, Error> {
         let mut conn = self.core.pool.acquire().await?;
         Ok(runs::events::<DB>(&mut conn, id).await?)
+    }
+
+    /// Reads what the run's code said through `tracing`, oldest first; see [`logs`](crate::logs).
+    pub fn logs(&self, id: RunId) -> LogQuery<'_, DB> {
+        LogQuery::new(&self.core, id)
+    }
+
+    /// How much of what the run's code said was kept, and how much dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Database`].
+    pub async fn log_totals(&self, id: RunId) -> Result<LogTotals, Error> {
+        let mut conn = self.core.pool.acquire().await?;
+        Ok(crate::store::logs::totals::<DB>(&mut conn, id).await?)
     }
 
     /// Waits until a run is settled: completed, failed or stopped.

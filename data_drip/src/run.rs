@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Report;
 use crate::key::KeyRange;
 use crate::options::Values;
 use crate::status::{BatchStatus, RunStatus};
@@ -114,7 +115,7 @@ pub struct Run {
     pub status: RunStatus,
     /// Who started it.
     pub backfiller: Option<Backfiller>,
-    /// Why planning failed, or why the run was refused.
+    /// Why planning failed, or why the run was refused; [`report`](Run::report) takes it apart.
     pub error: Option<String>,
     /// Not before this time.
     pub start_at: Option<DateTime<Utc>>,
@@ -160,7 +161,7 @@ pub struct RunBatch {
     pub losses: u32,
     /// The worker that holds or last held it.
     pub worker: Option<String>,
-    /// The last error, with its chain of causes.
+    /// The last error, with its chain of causes and the place of a panic; [`report`](RunBatch::report) takes it apart.
     pub error: Option<String>,
     /// Not before this time; `None` when nothing delays it.
     pub due_at: Option<DateTime<Utc>>,
@@ -187,7 +188,19 @@ pub struct Progress {
     pub elapsed: Option<Duration>,
 }
 
+impl RunBatch {
+    /// The error taken apart: message, causes, the place of a panic.
+    pub fn report(&self) -> Option<Report> {
+        self.error.as_deref().map(Report::read)
+    }
+}
+
 impl Run {
+    /// The error taken apart: message, causes, the place of a panic.
+    pub fn report(&self) -> Option<Report> {
+        self.error.as_deref().map(Report::read)
+    }
+
     /// How far it is.
     pub fn progress(&self) -> Progress {
         let processed = self.counts.processed;

@@ -10,7 +10,7 @@ use crate::backend::{Backend, KeySpec};
 use crate::config::LONGEST_SLEEP;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind, FieldError};
-use crate::options::{Choice, DEFAULT_QUEUE, Raw, Settings};
+use crate::options::{Choice, DEFAULT_QUEUE, Field, Mask, Raw, Settings};
 use crate::registry::{Definition, Instance, scope_of};
 use crate::run::Backfiller;
 use crate::scope::Scope;
@@ -64,7 +64,7 @@ impl<'a, DB: Backend> Asked<'a, DB> {
 
         let mut wrong = Vec::new();
         let instance = match &self.options {
-            Ok(raw) => definition.parse(raw).map_err(|fields| wrong.extend(fields)).ok(),
+            Ok(raw) => self.core.parse(&self.name, raw)?.map_err(|fields| wrong.extend(fields)).ok(),
             Err(message) => {
                 wrong.push(FieldError::new("base", message.as_str()));
                 None
@@ -90,8 +90,10 @@ impl<'a, DB: Backend> Asked<'a, DB> {
         }
         let Some(instance) = instance.filter(|_| wrong.is_empty()) else { return Err(Error::invalid(wrong)) };
 
-        let scope =
-            scope_of(&*instance).map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
+        let scope = scope_of(&*instance).map_err(|failure| {
+            let mask = Mask::of(self.fields(), &instance.values());
+            Error::new(ErrorKind::Unsupported, mask.hide(&failure.full_message()).into_owned())
+        })?;
         let described = scope.describe(conn).await?;
         let new = NewRun {
             backfill: self.name.clone(),
@@ -107,6 +109,10 @@ impl<'a, DB: Backend> Asked<'a, DB> {
             start_at: self.start_at,
         };
         Ok(Checked { new, scope, spec: described.key, columns: described.columns })
+    }
+
+    pub(super) fn fields(&self) -> &[Field] {
+        self.core.registry.get(&self.name).map_or(&[], |registration| &registration.info.fields)
     }
 
     /// Values of options whose choices come from the database, and are none of those.

@@ -218,7 +218,7 @@ impl<DB: Backend> Drop for Reading<DB> {
 async fn look<DB: Backend>(asked: &Asked<'_, DB>, reading: &mut Reading<DB>) -> Result<Preview, Error> {
     let (conn, session) = reading.parts()?;
     let checked = within(session, CHECK, asked.checked(conn)).await?;
-    let fields = asked.core.registry.get(&asked.name).map_or(&[][..], |registration| &registration.info.fields);
+    let fields = asked.fields();
     let mask = Mask::of(fields, &checked.new.options);
     let masked = fields.iter().any(|field| field.masked);
     let mut looking = Looking { checked: &checked, conn, session, mask: &mask, masked };

@@ -130,8 +130,7 @@ impl<DB: Backend> Engine for DataDrip<DB> {
     }
 
     fn check_options(&self, new: &NewRun) -> Vec<FieldError> {
-        let definition = self.core.definition(&new.backfill);
-        definition.ok().and_then(|definition| definition.parse(&new.options).err()).unwrap_or_default()
+        self.core.parse(&new.backfill, &new.options).ok().and_then(Result::err).unwrap_or_default()
     }
 
     fn preview(&self, new: NewRun) -> Answer<'_, Preview> {

@@ -1,10 +1,11 @@
 //! Keeping masked options to ourselves: their values are taken out of every text that is kept or shown.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Field, Values};
+use super::{Field, Raw, Values};
 
 /// What stands in place of a masked value.
 pub(crate) const MASKED: &str = "•••";
@@ -27,6 +28,15 @@ impl Mask {
         texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
         texts.dedup();
         Self(texts)
+    }
+
+    /// The same of values that are not parsed yet, and may be refused.
+    pub(crate) fn of_raw(fields: &[Field], raw: &HashMap<String, Raw>) -> Self {
+        let value = |raw: &Raw| match raw {
+            Raw::Json(value) => value.clone(),
+            Raw::Form(texts) => texts.iter().flat_map(|text| [text.as_str(), text.trim()]).collect(),
+        };
+        Self::of(fields, &raw.iter().map(|(name, raw)| (name.clone(), value(raw))).collect())
     }
 
     /// Whether there is nothing to hide.

@@ -32,7 +32,9 @@ migrations! {
     3 "0003_create_backfill_runs",
     4 "0004_create_backfill_run_batches",
     5 "0005_create_run_events",
-    6 "0006_set_version",
+    6 "0006_create_run_logs",
+    7 "0007_create_run_log_totals",
+    8 "0008_set_version",
 }
 
 /// The migrator's own table: sharing sqlx's default with the host makes each refuse the other's migrations.

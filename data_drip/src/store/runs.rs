@@ -296,8 +296,10 @@ async fn delete<DB: Backend>(conn: &mut DB::Connection, id: RunId, run: &Locked)
     if open::<DB>(conn, id).await?.running > 0 {
         return Ok(Change::InFlight);
     }
-    DB::execute(conn, Statement::of(DB::SQL.delete_batches).bind(id.0)).await?;
-    DB::execute(conn, Statement::of(DB::SQL.delete_events).bind(id.0)).await?;
+    let sql = DB::SQL;
+    for delete in [sql.delete_logs, sql.delete_log_totals, sql.delete_batches, sql.delete_events] {
+        DB::execute(conn, Statement::of(delete).bind(id.0)).await?;
+    }
     set::<DB>(conn, DB::SQL.delete_run, id, run.status).await?;
     Ok(done(run.status, run.status, Vec::new()))
 }
