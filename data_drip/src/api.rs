@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::logs::LogTotals;
 use crate::options::{Choice, Raw};
 use crate::registry::{BackfillInfo, instance};
-use crate::run::{Run, RunId};
+use crate::run::{Run, RunId, WorkerInfo};
 use crate::store::runs::{self, Request, RunEvent};
 
 /// Backfills on one database: the entrance to everything. Cheap to clone.
@@ -192,6 +192,15 @@ impl<DB: Backend> DataDrip<DB> {
     pub async fn log_totals(&self, id: RunId) -> Result<LogTotals, Error> {
         let mut conn = self.core.pool.acquire().await?;
         Ok(crate::store::logs::totals::<DB>(&mut conn, id).await?)
+    }
+
+    /// Every worker of every process, alive and dead, and what each is doing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Database`].
+    pub async fn workers(&self) -> Result<Vec<WorkerInfo>, Error> {
+        let mut conn = self.core.pool.acquire().await?;
+        Ok(crate::store::workers::show::<DB>(&mut conn).await?)
     }
 
     /// Waits until a run is settled: completed, failed or stopped.

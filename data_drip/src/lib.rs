@@ -41,7 +41,7 @@ pub use error::{Error, ErrorKind, Failure, FieldError, Result};
 pub use executor::Worker;
 pub use hooks::Handler;
 pub use logs::{LogId, LogLevel, LogLine, LogTotals};
-pub use run::{Backfiller, BatchId, Progress, Run, RunBatch, RunId};
+pub use run::{Backfiller, BatchId, Progress, Run, RunBatch, RunId, WorkerClaim, WorkerInfo, WorkerPlan};
 pub use scope::col;
 pub use status::{BatchStatus, RunStatus};
 pub use store::migrate::Migrate;

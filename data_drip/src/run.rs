@@ -171,6 +171,67 @@ pub struct RunBatch {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// A process that executes batches, or did.
+///
+/// One that ends in good order leaves nothing behind. One that dies is shown as dead, its batches are taken over, and a day
+/// later it is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Its incarnation: another one each time that a process starts.
+    pub id: String,
+    /// The machine.
+    pub host: String,
+    /// The process there.
+    pub pid: u32,
+    /// The version of this crate.
+    pub version: String,
+    /// Batches that it works on at once.
+    pub slots: u64,
+    /// Queues whose runs it takes; empty for all.
+    pub queues: Vec<String>,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it was last heard of.
+    pub beat_at: DateTime<Utc>,
+    /// Until when it is taken to be alive without another word.
+    pub expires_at: DateTime<Utc>,
+    /// The database's clock when this was read.
+    pub read_at: DateTime<Utc>,
+    /// Whether its lease holds. Others take over what it has only when it stays silent besides.
+    pub alive: bool,
+    /// The batches in its hands, the longest first.
+    pub claims: Vec<WorkerClaim>,
+    /// The runs that it plans.
+    pub plans: Vec<WorkerPlan>,
+}
+
+/// A batch in a worker's hands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerClaim {
+    /// The run.
+    pub run_id: RunId,
+    /// The run's backfill.
+    pub backfill: String,
+    /// The batch.
+    pub batch_id: BatchId,
+    /// The batch's place in the run.
+    pub position: u64,
+    /// When it was claimed.
+    pub since: DateTime<Utc>,
+}
+
+/// A run that a worker plans.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerPlan {
+    /// The run.
+    pub run_id: RunId,
+    /// Its backfill.
+    pub backfill: String,
+}
+
 /// How far a run is, ready to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Progress {

@@ -9,9 +9,10 @@ use crate::api::{DataDrip, Defaults, Preview};
 use crate::backend::Backend;
 use crate::backfill::BoxFuture;
 use crate::error::{Error, FieldError};
+use crate::logs::{LogId, LogLevel, LogLine, LogTotals};
 use crate::options::{Choice, Raw};
 use crate::registry::BackfillInfo;
-use crate::run::{Backfiller, Run, RunBatch, RunId};
+use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, WorkerInfo};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::runs::RunEvent;
 
@@ -31,6 +32,18 @@ pub(super) struct RunFilter {
 pub(super) struct BatchFilter {
     pub(super) status: Option<BatchStatus>,
     pub(super) after: u64,
+    pub(super) limit: u32,
+}
+
+/// Which lines of a run's log to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogFilter {
+    pub(super) batch: Option<BatchId>,
+    /// This bad or worse.
+    pub(super) level: Option<LogLevel>,
+    pub(super) after: Option<LogId>,
+    pub(super) before: Option<LogId>,
+    pub(super) newest_first: bool,
     pub(super) limit: u32,
 }
 
@@ -66,6 +79,9 @@ pub(super) trait Engine: Send + Sync {
     fn run(&self, id: RunId) -> Answer<'_, Run>;
     fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>>;
     fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>>;
+    fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>>;
+    fn log_totals(&self, id: RunId) -> Answer<'_, LogTotals>;
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>>;
     /// What is wrong with the options alone: a form that is refused for other reasons says it all at once.
     fn check_options(&self, new: &NewRun) -> Vec<FieldError>;
     /// What the run would do; nothing is written.
@@ -127,6 +143,36 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>> {
         Box::pin(self.events(id))
+    }
+
+    fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>> {
+        Box::pin(async move {
+            let mut query = self.logs(id).limit(filter.limit);
+            if let Some(batch) = filter.batch {
+                query = query.batch(batch);
+            }
+            if let Some(level) = filter.level {
+                query = query.level(level);
+            }
+            if let Some(after) = filter.after {
+                query = query.after(after);
+            }
+            if let Some(before) = filter.before {
+                query = query.before(before);
+            }
+            if filter.newest_first {
+                query = query.newest_first();
+            }
+            query.await
+        })
+    }
+
+    fn log_totals(&self, id: RunId) -> Answer<'_, LogTotals> {
+        Box::pin(self.log_totals(id))
+    }
+
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>> {
+        Box::pin(self.workers())
     }
 
     fn check_options(&self, new: &NewRun) -> Vec<FieldError> {

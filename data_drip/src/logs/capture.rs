@@ -100,8 +100,9 @@ impl Capture {
         let mut heard = self.heard();
         heard.ended = true;
         let mut said = std::mem::take(&mut heard.first);
-        if heard.dropped > 0 {
-            said.push(gap(heard.dropped, said.last().map_or_else(Utc::now, |last| last.at)));
+        let dropped = std::mem::take(&mut heard.dropped);
+        if dropped > 0 {
+            said.push(gap(dropped, said.last().map_or_else(Utc::now, |last| last.at)));
         }
         said.extend(std::mem::take(&mut heard.last));
         said

@@ -44,7 +44,7 @@ statements! {
     open_logs, pause_run, pin_plan, prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches,
     retire_worker, retry_batches, revoke_batches, select_active_run, select_backfill_names, select_batches,
     select_claims, select_due_runs, select_events, select_log_totals, select_lost_claims, select_orphans, select_plan,
-    select_plannable_runs, select_runs, select_schema, select_settleable_runs, select_workers, settle_run,
+    select_plannable_runs, select_runs, select_schema, select_settleable_runs, select_worker_claims, select_worker_roles, select_workers, settle_run, show_workers,
     stop_batches, stop_run,
 }
 
