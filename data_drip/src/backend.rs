@@ -111,6 +111,11 @@ pub trait Backend: Database + Sealed {
     /// The engine's own statements.
     #[doc(hidden)]
     const SQL: &'static crate::store::Sql;
+    /// What makes the engine's tables, and the migrator's own one.
+    #[doc(hidden)]
+    const MIGRATIONS: &'static [crate::store::migrate::File];
+    #[doc(hidden)]
+    const MIGRATOR_TABLE: &'static str;
     /// Control over one connection: guard, interruption, deadline.
     #[doc(hidden)]
     type Session: Session;
@@ -162,6 +167,9 @@ pub trait Backend: Database + Sealed {
     /// Writes a statement in the dialect.
     #[doc(hidden)]
     fn build(statement: &impl sea_query::QueryStatementWriter) -> Statement;
+    /// Bytes as they stand in a statement.
+    #[doc(hidden)]
+    fn bytes_literal(bytes: &[u8]) -> String;
     /// A value in the form that the database stores it in.
     #[doc(hidden)]
     fn value(value: &Value) -> Result<sea_query::Expr, Error>;

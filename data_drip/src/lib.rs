@@ -1,4 +1,18 @@
-//! DataDrip.
+#![doc = include_str!("../../README.md")]
+//!
+//! # A reader's map
+//!
+//! | to … | look at |
+//! |---|---|
+//! | write a backfill | [`macro@backfill`], [`scope`], [`batch`], [`mod@backfill`] for the trait behind the macro |
+//! | describe its options | [`options`], [`OptionEnum`](macro@OptionEnum) |
+//! | set it up in a host | [`Builder`], [`DataDrip`], [`Worker`], [`dashboard`] |
+//! | start, steer and read runs | [`api`], [`run`], [`status`] |
+//! | read what user code said | [`logs`] |
+//! | be told of changes | [`Handler`], the hooks of [`macro@backfill`] |
+//! | test backfills | [`assert_backfills!`], [`testing`] |
+//!
+//! How a click becomes a commit, with the files it passes, is told in `ARCHITECTURE.md` of the repository.
 
 #[cfg(not(feature = "sqlite"))]
 compile_error!("data_drip needs a database: turn on its feature `sqlite`");
@@ -31,6 +45,12 @@ mod suggest;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod walk;
+
+// What stands in the public interface, so that a host can name the very version.
+pub use chrono;
+pub use sqlx;
+#[cfg(feature = "dashboard")]
+pub use {axum, http};
 
 pub use api::{DataDrip, Preview};
 pub use backend::Explanation;
