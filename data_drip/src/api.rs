@@ -2,6 +2,7 @@
 
 mod action;
 mod enqueue;
+mod overview;
 mod query;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use sqlx::Pool;
 
 pub use self::action::Action;
 pub use self::enqueue::Enqueue;
+pub use self::overview::{BackfillSummary, BatchDuration, FailureGroup, Failures, Slice, Throughput};
 pub use self::query::{BatchQuery, RunQuery};
 use crate::backend::Backend;
 use crate::backfill::Backfill;

@@ -7,6 +7,7 @@ pub(crate) mod batches;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod migrate;
+pub(crate) mod overview;
 pub(crate) mod plans;
 pub(crate) mod runs;
 #[cfg(feature = "sqlite")]
@@ -41,9 +42,10 @@ statements! {
     delete_batches, delete_events, delete_run, enqueue_run, estimate_total, fail_batch, fail_run, forget_workers,
     insert_batches, insert_event, insert_run, insert_worker, lock_batch, lock_run, lock_worker, lose_batch, mark_lone, peek_batch,
     pause_run, pin_plan, prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches,
-    retire_worker, retry_batches, revoke_batches, select_active_run, select_backfill_names, select_batches,
-    select_claims, select_due_runs, select_events, select_lost_claims, select_orphans, select_plan,
-    select_plannable_runs, select_runs, select_schema, select_settleable_runs, select_workers, settle_run,
+    retire_worker, retry_batches, revoke_batches, select_active_run, select_backfill_names,
+    select_backfill_summaries, select_backfillers, select_batches, select_claims, select_due_runs, select_durations,
+    select_events, select_failures, select_lost_claims, select_orphans, select_plan,
+    select_plannable_runs, select_recent_backfills, select_runs, select_schema, select_settleable_runs, select_throughput, select_workers, settle_run,
     stop_batches, stop_run,
 }
 
