@@ -3,6 +3,7 @@
 mod action;
 mod asked;
 mod enqueue;
+mod overview;
 mod preview;
 mod query;
 
@@ -14,6 +15,7 @@ use sqlx::Pool;
 
 pub use self::action::Action;
 pub use self::enqueue::Enqueue;
+pub use self::overview::{BackfillSummary, BatchDuration, FailureGroup, Failures, Slice, Throughput};
 pub use self::preview::{Preview, PreviewStatement, Previewing, RowCount, Sample};
 pub use self::query::{BatchQuery, LogQuery, RunQuery};
 use crate::backend::Backend;

@@ -35,6 +35,12 @@ impl<'a, DB: Backend> RunQuery<'a, DB> {
         self
     }
 
+    /// Only runs of one of these backfills.
+    pub fn backfills<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.filter.among = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Only runs that this person started, by the host's id.
     pub fn backfiller(mut self, id: &str) -> Self {
         self.filter.backfiller = Some(id.to_owned());
@@ -89,6 +95,12 @@ impl<'a, DB: Backend> BatchQuery<'a, DB> {
     /// Only batches behind this position: the next page after the last batch of a page.
     pub fn after(mut self, position: u64) -> Self {
         self.filter.after = Some(position);
+        self
+    }
+
+    /// Only batches in front of this position, the last one first: the way back, and with a great number the newest.
+    pub fn before(mut self, position: u64) -> Self {
+        self.filter.before = Some(position);
         self
     }
 

@@ -447,6 +447,8 @@ pub(crate) async fn events<DB: Backend>(conn: &mut DB::Connection, id: RunId) ->
 pub(crate) struct Filter {
     pub(crate) status: Option<RunStatus>,
     pub(crate) backfill: Option<String>,
+    /// Only runs of one of these.
+    pub(crate) among: Option<Vec<String>>,
     pub(crate) backfiller: Option<String>,
     pub(crate) before: Option<RunId>,
     pub(crate) limit: u32,
@@ -465,6 +467,9 @@ pub(crate) async fn list<DB: Backend>(conn: &mut DB::Connection, filter: &Filter
     equal("status", filter.status.map(|s| s.as_str().into()));
     equal("backfill", filter.backfill.clone().map(Into::into));
     equal("backfiller_id", filter.backfiller.clone().map(Into::into));
+    if let Some(names) = &filter.among {
+        query.and_where(Expr::col("backfill").is_in(names.iter().map(String::as_str)));
+    }
     if let Some(before) = filter.before {
         query.and_where(Expr::col("id").lt(before.0));
     }
