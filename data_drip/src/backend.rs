@@ -111,6 +111,20 @@ pub struct Described {
     pub(crate) columns: Vec<String>,
 }
 
+/// How a database would go about a statement, from its own `EXPLAIN`; nothing was run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// Whether it reads a whole table or a whole index, whatever it finds there.
+    pub full_scan: bool,
+    /// The indexes that it reads, by name.
+    pub indexes: Vec<String>,
+    /// The plan in plain words, a sentence for each step.
+    pub words: Vec<String>,
+    /// The plan as the database says it.
+    pub lines: Vec<String>,
+}
+
 /// A database that backfills run on.
 ///
 /// Sealed: the engine relies on promises (transactions, fencing, row locks) that only a tested driver can make.
@@ -198,6 +212,14 @@ pub trait Backend: Database + Sealed {
         deadline: Instant,
         statement: Statement,
     ) -> BoxFuture<'c, sqlx::Result<Option<Self::Row>>>;
+    /// As [`first_before`](Backend::first_before), with all rows.
+    #[doc(hidden)]
+    fn fetch_before<'c>(
+        conn: &'c mut Self::Connection,
+        session: &'c Self::Session,
+        deadline: Instant,
+        statement: Statement,
+    ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>>;
     /// Runs a statement and returns the rows it affected.
     #[doc(hidden)]
     fn execute(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>>;
@@ -238,6 +260,19 @@ pub trait Backend: Database + Sealed {
     /// Locks the rows that a statement reads until the end of the transaction.
     #[doc(hidden)]
     fn lock_rows(select: &mut sea_query::SelectStatement);
+
+    /// The same statement with its values in it: for people to read, never to be run.
+    #[doc(hidden)]
+    fn spelled(statement: &impl sea_query::QueryStatementWriter) -> String;
+    /// The expression that renders any column as text for people, cut to `most` characters; NULL stays NULL.
+    #[doc(hidden)]
+    fn shown(column: &str, most: u32) -> sea_query::Expr;
+    /// Asks how the database would go about a statement, without running it.
+    #[doc(hidden)]
+    fn explain(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, Result<Explanation, Error>>;
+    /// Makes the connection refuse every write, or take them again.
+    #[doc(hidden)]
+    fn read_only(conn: &mut Self::Connection, on: bool) -> BoxFuture<'_, sqlx::Result<()>>;
 
     /// Looks the table up, finds its key or checks the one named, and refuses what cannot be walked safely.
     #[doc(hidden)]

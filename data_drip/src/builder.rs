@@ -113,6 +113,12 @@ impl<DB: Backend> Builder<DB> {
         self
     }
 
+    /// Makes previews show counts, keys and SQL, but no rows: for tables whose content is nobody's business.
+    pub fn without_samples(mut self) -> Self {
+        self.config.samples = false;
+        self
+    }
+
     /// Is told about every change of status, where the backfill has no hook of that name itself.
     pub fn handler(mut self, handler: impl Handler) -> Self {
         self.handler = Some(Arc::new(handler));

@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
     pub(crate) share_pool: bool,
+    /// Whether previews show rows.
+    pub(crate) samples: bool,
     pub(crate) migrate: Migrate,
     pub(crate) environment: Environment,
 }
@@ -36,6 +38,7 @@ impl Default for Config {
             lease: Duration::from_secs(30),
             grace: Duration::from_secs(30),
             share_pool: false,
+            samples: true,
             migrate: Migrate::default(),
             environment: Environment::default(),
         }

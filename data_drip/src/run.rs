@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Report;
 use crate::key::KeyRange;
 use crate::options::Values;
 use crate::status::{BatchStatus, RunStatus};
@@ -114,7 +115,7 @@ pub struct Run {
     pub status: RunStatus,
     /// Who started it.
     pub backfiller: Option<Backfiller>,
-    /// Why planning failed, or why the run was refused.
+    /// Why planning failed, or why the run was refused; [`report`](Run::report) takes it apart.
     pub error: Option<String>,
     /// Not before this time.
     pub start_at: Option<DateTime<Utc>>,
@@ -160,7 +161,7 @@ pub struct RunBatch {
     pub losses: u32,
     /// The worker that holds or last held it.
     pub worker: Option<String>,
-    /// The last error, with its chain of causes.
+    /// The last error, with its chain of causes and the place of a panic; [`report`](RunBatch::report) takes it apart.
     pub error: Option<String>,
     /// Not before this time; `None` when nothing delays it.
     pub due_at: Option<DateTime<Utc>>,
@@ -168,6 +169,67 @@ pub struct RunBatch {
     pub started_at: Option<DateTime<Utc>>,
     /// When it was committed or given up.
     pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A process that executes batches, or did.
+///
+/// One that ends in good order leaves nothing behind. One that dies is shown as dead, its batches are taken over, and a day
+/// later it is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Its incarnation: another one each time that a process starts.
+    pub id: String,
+    /// The machine.
+    pub host: String,
+    /// The process there.
+    pub pid: u32,
+    /// The version of this crate.
+    pub version: String,
+    /// Batches that it works on at once.
+    pub slots: u64,
+    /// Queues whose runs it takes; empty for all.
+    pub queues: Vec<String>,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it was last heard of.
+    pub beat_at: DateTime<Utc>,
+    /// Until when it is taken to be alive without another word.
+    pub expires_at: DateTime<Utc>,
+    /// The database's clock when this was read.
+    pub read_at: DateTime<Utc>,
+    /// Whether its lease holds. Others take over what it has only when it stays silent besides.
+    pub alive: bool,
+    /// The batches in its hands, the longest first.
+    pub claims: Vec<WorkerClaim>,
+    /// The runs that it plans.
+    pub plans: Vec<WorkerPlan>,
+}
+
+/// A batch in a worker's hands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerClaim {
+    /// The run.
+    pub run_id: RunId,
+    /// The run's backfill.
+    pub backfill: String,
+    /// The batch.
+    pub batch_id: BatchId,
+    /// The batch's place in the run.
+    pub position: u64,
+    /// When it was claimed.
+    pub since: DateTime<Utc>,
+}
+
+/// A run that a worker plans.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerPlan {
+    /// The run.
+    pub run_id: RunId,
+    /// Its backfill.
+    pub backfill: String,
 }
 
 /// How far a run is, ready to be shown.
@@ -187,7 +249,19 @@ pub struct Progress {
     pub elapsed: Option<Duration>,
 }
 
+impl RunBatch {
+    /// The error taken apart: message, causes, the place of a panic.
+    pub fn report(&self) -> Option<Report> {
+        self.error.as_deref().map(Report::read)
+    }
+}
+
 impl Run {
+    /// The error taken apart: message, causes, the place of a panic.
+    pub fn report(&self) -> Option<Report> {
+        self.error.as_deref().map(Report::read)
+    }
+
     /// How far it is.
     pub fn progress(&self) -> Progress {
         let processed = self.counts.processed;

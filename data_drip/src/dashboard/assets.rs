@@ -1,4 +1,4 @@
-//! The stylesheet and the icon: embedded, named by a hash of their content, kept by browsers for ever.
+//! The stylesheet, the module and the icon: embedded, named by a hash of their content, kept by browsers for ever.
 
 use std::sync::LazyLock;
 
@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
 const CSS: &str = include_str!("../../../ui/static/dashboard.css");
+const JS: &str = include_str!("../../../ui/static/dashboard.js");
 const ICON: &str = include_str!("../../../ui/static/icon.svg");
 
 /// The folder that all assets are served from: `/static/{hash}`.
-pub(super) static FOLDER: LazyLock<String> = LazyLock::new(|| format!("/static/{:016x}", fnv1a(&[CSS, ICON])));
+pub(super) static FOLDER: LazyLock<String> = LazyLock::new(|| format!("/static/{:016x}", fnv1a(&[CSS, JS, ICON])));
 
 /// Serves `/static/…`; `None` for any other path.
 ///
@@ -18,6 +19,7 @@ pub(super) fn serve(path: &str) -> Option<Response> {
     let (hash, name) = path.strip_prefix("/static/")?.split_once('/')?;
     let (content_type, body) = match name {
         "dashboard.css" => ("text/css; charset=utf-8", CSS),
+        "dashboard.js" => ("text/javascript; charset=utf-8", JS),
         "icon.svg" => ("image/svg+xml", ICON),
         _ => return Some(StatusCode::NOT_FOUND.into_response()),
     };

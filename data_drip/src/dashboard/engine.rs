@@ -4,33 +4,67 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
-use crate::api::{DataDrip, Defaults};
+use crate::api::{BackfillSummary, BatchDuration, DataDrip, Defaults, Failures, Preview, Throughput};
 use crate::backend::Backend;
 use crate::backfill::BoxFuture;
 use crate::error::{Error, FieldError};
+use crate::logs::{LogId, LogLevel, LogLine, LogTotals};
 use crate::options::{Choice, Raw};
 use crate::registry::BackfillInfo;
-use crate::run::{Backfiller, Run, RunBatch, RunId};
+use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, WorkerInfo};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::runs::RunEvent;
+
+/// Backfills that the picker puts first.
+const RECENT: u32 = 5;
+/// People that the list of runs can be filtered by.
+const PEOPLE: u32 = 200;
+/// Batches in the chart of durations.
+const DURATIONS: u32 = 120;
 
 pub(super) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
 /// Which runs to list, newest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct RunFilter {
     pub(super) status: Option<RunStatus>,
     pub(super) backfill: Option<String>,
+    /// Only runs of these, when it is some.
+    pub(super) among: Option<Vec<String>>,
+    /// Only runs of this person, by the host's id.
+    pub(super) person: Option<String>,
     pub(super) before: Option<RunId>,
     pub(super) limit: u32,
 }
 
-/// Which batches of a run to list, by position.
-#[derive(Clone, Copy, Debug, Default)]
+/// Which batches of a run to list, and from where: by position, or backwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct BatchFilter {
     pub(super) status: Option<BatchStatus>,
-    pub(super) after: u64,
+    pub(super) from: From,
+    pub(super) limit: u32,
+}
+
+/// One end of a page of batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum From {
+    /// Those behind this position.
+    After(u64),
+    /// Those in front of this position, the last one first.
+    Before(u64),
+}
+
+/// Which lines of a run's log to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogFilter {
+    pub(super) batch: Option<BatchId>,
+    /// This bad or worse.
+    pub(super) level: Option<LogLevel>,
+    pub(super) after: Option<LogId>,
+    pub(super) before: Option<LogId>,
+    pub(super) newest_first: bool,
     pub(super) limit: u32,
 }
 
@@ -60,14 +94,34 @@ pub(super) trait Engine: Send + Sync {
     fn defaults(&self, backfill: &BackfillInfo) -> Defaults;
     fn backfills(&self) -> Vec<&BackfillInfo>;
     fn backfill(&self, name: &str) -> Option<&BackfillInfo>;
+    /// The table that a backfill is about, where its code can tell without options.
+    fn table(&self, backfill: &str) -> Option<String>;
+    /// Every backfill that has runs, with and without code.
+    fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>>;
+    /// The backfills that a person started last.
+    fn recent<'a>(&'a self, person: &'a str) -> Answer<'a, Vec<String>>;
+    /// Who has started runs.
+    fn people(&self) -> Answer<'_, Vec<Backfiller>>;
+    /// Names of backfills that have runs but no code here.
     fn names_without_code(&self) -> Answer<'_, Vec<String>>;
     fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>>;
     fn runs(&self, filter: RunFilter) -> Answer<'_, Vec<Run>>;
     fn run(&self, id: RunId) -> Answer<'_, Run>;
     fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>>;
     fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>>;
+    fn throughput<'a>(&'a self, run: &'a Run) -> Answer<'a, Option<Throughput>>;
+    /// How long the latest batches took.
+    fn durations(&self, id: RunId) -> Answer<'_, Vec<BatchDuration>>;
+    fn failures(&self, id: RunId) -> Answer<'_, Failures>;
+    /// Cancelled when the host shuts down: streams end.
+    fn closing(&self) -> CancellationToken;
+    fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>>;
+    fn log_totals(&self, id: RunId) -> Answer<'_, LogTotals>;
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>>;
     /// What is wrong with the options alone: a form that is refused for other reasons says it all at once.
     fn check_options(&self, new: &NewRun) -> Vec<FieldError>;
+    /// What the run would do; nothing is written.
+    fn preview(&self, new: NewRun) -> Answer<'_, Preview>;
     fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run>;
     fn act<'a>(&'a self, verb: Verb, id: RunId, by: &'a Backfiller) -> Answer<'a, Run>;
 }
@@ -83,6 +137,22 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn backfill(&self, name: &str) -> Option<&BackfillInfo> {
         self.backfill(name)
+    }
+
+    fn table(&self, backfill: &str) -> Option<String> {
+        self.table_of(backfill)
+    }
+
+    fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>> {
+        Box::pin(self.backfill_summaries())
+    }
+
+    fn recent<'a>(&'a self, person: &'a str) -> Answer<'a, Vec<String>> {
+        Box::pin(self.recent_backfills(person, RECENT))
+    }
+
+    fn people(&self) -> Answer<'_, Vec<Backfiller>> {
+        Box::pin(self.backfillers(PEOPLE))
     }
 
     fn names_without_code(&self) -> Answer<'_, Vec<String>> {
@@ -102,6 +172,12 @@ impl<DB: Backend> Engine for DataDrip<DB> {
             if let Some(name) = &filter.backfill {
                 query = query.backfill(name);
             }
+            if let Some(names) = filter.among {
+                query = query.backfills(names);
+            }
+            if let Some(person) = &filter.person {
+                query = query.backfiller(person);
+            }
             if let Some(id) = filter.before {
                 query = query.before(id);
             }
@@ -115,7 +191,11 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>> {
         Box::pin(async move {
-            let mut query = self.batches(id).after(filter.after).limit(filter.limit);
+            let query = self.batches(id).limit(filter.limit);
+            let mut query = match filter.from {
+                From::After(position) => query.after(position),
+                From::Before(position) => query.before(position),
+            };
             if let Some(status) = filter.status {
                 query = query.status(status);
             }
@@ -127,9 +207,67 @@ impl<DB: Backend> Engine for DataDrip<DB> {
         Box::pin(self.events(id))
     }
 
+    fn throughput<'a>(&'a self, run: &'a Run) -> Answer<'a, Option<Throughput>> {
+        Box::pin(self.throughput(run))
+    }
+
+    fn durations(&self, id: RunId) -> Answer<'_, Vec<BatchDuration>> {
+        Box::pin(self.batch_durations(id, DURATIONS))
+    }
+
+    fn failures(&self, id: RunId) -> Answer<'_, Failures> {
+        Box::pin(self.failures(id))
+    }
+
+    fn closing(&self) -> CancellationToken {
+        self.core.signals.closing.clone()
+    }
+
+    fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>> {
+        Box::pin(async move {
+            let mut query = self.logs(id).limit(filter.limit);
+            if let Some(batch) = filter.batch {
+                query = query.batch(batch);
+            }
+            if let Some(level) = filter.level {
+                query = query.level(level);
+            }
+            if let Some(after) = filter.after {
+                query = query.after(after);
+            }
+            if let Some(before) = filter.before {
+                query = query.before(before);
+            }
+            if filter.newest_first {
+                query = query.newest_first();
+            }
+            query.await
+        })
+    }
+
+    fn log_totals(&self, id: RunId) -> Answer<'_, LogTotals> {
+        Box::pin(self.log_totals(id))
+    }
+
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>> {
+        Box::pin(self.workers())
+    }
+
     fn check_options(&self, new: &NewRun) -> Vec<FieldError> {
-        let definition = self.core.definition(&new.backfill);
-        definition.ok().and_then(|definition| definition.parse(&new.options).err()).unwrap_or_default()
+        self.core.parse(&new.backfill, &new.options).ok().and_then(Result::err).unwrap_or_default()
+    }
+
+    fn preview(&self, new: NewRun) -> Answer<'_, Preview> {
+        Box::pin(async move {
+            let mut previewing = self.preview_raw(&new.backfill, new.options);
+            if let Some(size) = new.batch_size {
+                previewing = previewing.batch_size(size);
+            }
+            if let Some(limit) = new.limit {
+                previewing = previewing.limit(limit);
+            }
+            previewing.await
+        })
     }
 
     fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run> {

@@ -6,14 +6,17 @@ mod page;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use self::field::{Control, default_of};
+use chrono::{DateTime, FixedOffset, Utc};
+
+use self::field::{Control, default_of, values_of};
 pub(super) use self::page::{Available, Choices, FormView};
 use super::engine::NewRun;
 use super::format::datetime_local;
 use crate::api::Defaults;
 use crate::error::FieldError;
-use crate::options::{Field, Raw};
+use crate::options::{Field, Kind, Raw};
 use crate::registry::BackfillInfo;
+use crate::run::Run;
 
 /// What a person typed, as they typed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +27,11 @@ pub(super) struct Typed {
     sleep: String,
     start: String,
     start_at: String,
+    /// The zone of `start_at`, as an offset from UTC; empty is UTC.
+    zone: String,
     options: HashMap<String, Vec<String>>,
+    /// The zones of options that are moments.
+    zones: HashMap<String, String>,
 }
 
 impl Typed {
@@ -40,6 +47,65 @@ impl Typed {
         }
     }
 
+    /// The form as a link fills it in: `?backfill=…&options[name]=…&batch_size=…`, over the defaults. What the link names
+    /// and the form does not have is said.
+    pub(super) fn linked(
+        info: &BackfillInfo,
+        defaults: Defaults,
+        params: &[(String, String)],
+    ) -> (Self, Vec<FieldError>) {
+        let (given, mut errors) = Self::read(params.to_vec());
+        let mut typed = Self::defaults(info, defaults);
+        let over = |place: &mut String, value: String| {
+            if !value.is_empty() {
+                *place = value;
+            }
+        };
+        over(&mut typed.batch_size, given.batch_size);
+        over(&mut typed.sleep, given.sleep);
+        (typed.limit, typed.start_at, typed.zone) = (given.limit, given.start_at, given.zone);
+        over(&mut typed.start, if typed.start_at.is_empty() { given.start } else { "at".to_owned() });
+        for (name, values) in given.options {
+            match info.fields.iter().find(|field| field.name == name) {
+                // What is masked does not belong into an address.
+                Some(field) if field.masked => errors.push(FieldError::new(name, "is masked: enter it here")),
+                Some(_) => drop(typed.options.insert(name, values)),
+                None => errors.push(FieldError::new(name, "is not an option of this backfill")),
+            }
+        }
+        typed.zones = given.zones;
+        (typed, errors)
+    }
+
+    /// The form as an old run fills it in; its start time is over.
+    pub(super) fn again(info: &BackfillInfo, run: &Run) -> (Self, Vec<FieldError>) {
+        let mut errors = Vec::new();
+        let mut options = HashMap::new();
+        for field in &info.fields {
+            let values = match run.options.get(field.name) {
+                Some(value) if !field.masked => values_of(field, Some(value)),
+                Some(_) => {
+                    errors.push(FieldError::new(field.name, "is masked: enter it anew"));
+                    Vec::new()
+                }
+                None => default_of(field),
+            };
+            options.insert(field.name.to_owned(), values);
+        }
+        let gone = run.options.keys().filter(|name| !info.fields.iter().any(|field| field.name == *name));
+        errors.extend(gone.map(|name| FieldError::new(name, "is no option of this backfill any more")));
+        let typed = Self {
+            backfill: info.name.to_owned(),
+            batch_size: run.batch_size.to_string(),
+            limit: run.limit.map(|limit| limit.to_string()).unwrap_or_default(),
+            sleep: run.sleep.as_secs_f64().to_string(),
+            start: "now".to_owned(),
+            options,
+            ..Self::default()
+        };
+        (typed, errors)
+    }
+
     /// Reads what a form sent. Fields that no form of ours has, or has once, are refused.
     pub(super) fn read(pairs: Vec<(String, String)>) -> (Self, Vec<FieldError>) {
         let mut typed = Self::default();
@@ -50,6 +116,10 @@ impl Typed {
                 typed.options.entry(option.to_owned()).or_default().push(value);
                 continue;
             }
+            if let Some(option) = name.strip_prefix("zones[").and_then(|rest| rest.strip_suffix(']')) {
+                typed.zones.insert(option.to_owned(), value);
+                continue;
+            }
             let place = match name.as_str() {
                 "backfill" => &mut typed.backfill,
                 "batch_size" => &mut typed.batch_size,
@@ -57,6 +127,7 @@ impl Typed {
                 "sleep" => &mut typed.sleep,
                 "start" => &mut typed.start,
                 "start_at" => &mut typed.start_at,
+                "zone" => &mut typed.zone,
                 _ => {
                     errors.push(FieldError::new(name, "is no field of this form"));
                     continue;
@@ -94,9 +165,9 @@ impl Typed {
                 None
             }
             ("at", text) => {
-                let at = datetime_local(text).map(|at| at.and_utc());
+                let at = moment(text, &self.zone);
                 if at.is_none() {
-                    refuse("start_at", "must be a date and time, such as 2026-01-31T18:00");
+                    refuse("start_at", "must be a date and time, such as 2026-01-31T18:00, in a known zone");
                 }
                 at
             }
@@ -107,19 +178,37 @@ impl Typed {
         };
         let options = self.options.iter().map(|(name, values)| {
             let field = info.fields.iter().find(|field| field.name == name);
-            (name.clone(), Raw::Form(sent(field, values)))
+            let zone = self.zones.get(name).map_or("", String::as_str);
+            (name.clone(), Raw::Form(sent(field, values, zone)))
         });
         NewRun { backfill: self.backfill.clone(), options: options.collect(), batch_size, limit, sleep, start_at }
     }
 }
 
 /// Undoes what HTML needs to say "unchecked" and "none of them": a hidden field in front of the real ones.
-fn sent(field: Option<&Field>, values: &[String]) -> Vec<String> {
+///
+/// A moment is given its zone.
+fn sent(field: Option<&Field>, values: &[String], zone: &str) -> Vec<String> {
+    let zoned = field.is_some_and(|field| field.kind == Kind::DateTime && !field.masked);
     match field.map(Control::of) {
+        Some(Control::Input) if zoned && !zone.is_empty() => {
+            let text = |value: &String| moment(value.trim(), zone).map_or_else(|| value.clone(), |at| at.to_rfc3339());
+            values.iter().map(text).collect()
+        }
         Some(Control::Checkbox) => values.last().cloned().into_iter().collect(),
         Some(Control::Checkboxes) => values.iter().filter(|value| !value.is_empty()).cloned().collect(),
         _ => values.to_vec(),
     }
+}
+
+/// What a person typed at an offset from UTC: `+02:00`; none is UTC.
+fn moment(text: &str, zone: &str) -> Option<DateTime<Utc>> {
+    let local = datetime_local(text)?;
+    if zone.is_empty() {
+        return Some(local.and_utc());
+    }
+    let offset: FixedOffset = zone.parse().ok()?;
+    local.and_local_timezone(offset).single().map(|at| at.to_utc())
 }
 
 /// Empty is "not given"; `None` is no number at all.

@@ -62,6 +62,23 @@ pub(super) fn duration(d: Duration) -> String {
     }
 }
 
+/// A time to come, in one unit: `40 s`, `12 min`, `3 h`, `2 d`. Finer would pretend to know.
+pub(super) fn span(d: Duration) -> String {
+    let seconds = d.as_secs();
+    match seconds {
+        0..100 => format!("{} s", seconds.max(1)),
+        100..5_940 => format!("{} min", (seconds + 30) / 60),
+        5_940..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} d", (seconds + 43_200) / 86_400),
+    }
+}
+
+/// The names that hold `search`, whatever the case.
+pub(super) fn matching(search: &str, names: &[String]) -> Vec<String> {
+    let search = search.trim().to_lowercase();
+    names.iter().filter(|name| name.to_lowercase().contains(&search)).cloned().collect()
+}
+
 /// One decimal, rounded down: what is not done never reads as 100.
 pub(super) fn percent(percent: f64) -> String {
     format!("{:.1}", (percent * 10.0).floor() / 10.0)
@@ -137,6 +154,14 @@ mod tests {
         ];
         for (d, text) in cases {
             assert_eq!(duration(d), text);
+        }
+    }
+
+    #[test]
+    fn a_time_to_come_has_one_unit() {
+        let cases = [(0, "1 s"), (99, "99 s"), (100, "2 min"), (3_600, "60 min"), (10_000, "3 h"), (200_000, "2 d")];
+        for (seconds, text) in cases {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
         }
     }
 

@@ -145,8 +145,8 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
 }
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame. Refuses more than the pages need, on purpose.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-                      frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();

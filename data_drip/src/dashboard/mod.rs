@@ -36,13 +36,21 @@
 //! and whoever may only look is refused every unsafe method there. Requests that browsers send from other sites are
 //! refused. Pages need no JavaScript, load nothing from elsewhere and say so in their `Content-Security-Policy`.
 //! Masked options are never sent.
+//!
+//! With JavaScript, lists and runs follow what happens over server-sent events: the database is asked once per page and
+//! second, however many people watch, and not at all when nobody does. The streams end when the host shuts down with
+//! [`Worker::shutdown_on`](crate::Worker::shutdown_on).
 
 mod assets;
 mod auth;
+mod chart;
 mod engine;
+mod forecast;
 mod form;
 mod format;
 mod gate;
+mod live;
+mod page;
 mod problem;
 mod routes;
 mod templates;
@@ -51,6 +59,7 @@ mod tests;
 mod view;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -60,11 +69,30 @@ use axum::routing::any;
 pub use self::auth::{Access, IntoAccess, Who};
 use self::engine::Engine;
 use self::gate::{Gate, clean_base, with_path};
+use self::live::Hub;
 use crate::api::DataDrip;
 use crate::backend::Backend;
 
 /// What the pages' handlers share.
-type App = Arc<dyn Engine>;
+#[derive(Clone)]
+struct App {
+    engine: Arc<dyn Engine>,
+    hub: Arc<Hub>,
+}
+
+impl App {
+    fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { hub: Hub::new(Arc::clone(&engine)), engine }
+    }
+}
+
+impl Deref for App {
+    type Target = dyn Engine;
+
+    fn deref(&self) -> &(dyn Engine + 'static) {
+        &*self.engine
+    }
+}
 
 impl<DB: Backend> DataDrip<DB> {
     /// The dashboard, to be nested into the host's router; `who` says who is asking and what they may do.
@@ -112,7 +140,7 @@ pub struct Dashboard {
 impl Dashboard {
     /// The dashboard of `drip`.
     pub fn new<DB: Backend>(drip: &DataDrip<DB>) -> Self {
-        Self { app: Arc::new(drip.clone()), base_path: None }
+        Self { app: App::new(Arc::new(drip.clone())), base_path: None }
     }
 
     /// The mount as browsers see it, where a proxy in front rewrites paths; otherwise it is read off each request.
@@ -161,7 +189,7 @@ impl Dashboard {
     {
         Gate {
             ask: Arc::new(move |parts, state| who.clone().ask(parts, state)),
-            pages: routes::pages(Arc::clone(&self.app)),
+            pages: routes::pages(self.app.clone()),
             base_path: self.base_path.clone(),
         }
     }

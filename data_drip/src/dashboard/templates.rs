@@ -25,15 +25,23 @@ const TEMPLATES: &[(&str, &str)] = embedded![
     "backfill_runs/new.html",
     "backfill_runs/show.html",
     "backfill_runs/stop.html",
+    "backfill_runs/pause.html",
+    "backfill_runs/resume.html",
+    "backfill_runs/retry_failed_batches.html",
     "backfill_runs/delete.html",
     "backfill_runs/batch.html",
     "pieces/actions.html",
     "pieces/backfill.html",
+    "pieces/bar.html",
     "pieces/batches.html",
+    "pieces/chart.html",
+    "pieces/confirm.html",
     "pieces/error.html",
     "pieces/events.html",
     "pieces/field.html",
+    "pieces/outcome.html",
     "pieces/progress.html",
+    "pieces/refresh.html",
     "pieces/run_row.html",
     "pieces/status.html",
     "pieces/time.html",
@@ -52,10 +60,13 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 /// Renders a page for a visitor.
+pub(super) fn html(template: &str, visitor: &Visitor, page: &impl Serialize) -> Result<String, Problem> {
+    render(template, &visitor.base, Some(visitor), Value::from(Serde(page))).map_err(|error| Problem::internal(&error))
+}
+
+/// A page for a visitor.
 pub(super) fn page(template: &str, visitor: &Visitor, page: &impl Serialize) -> Result<Response, Problem> {
-    render(template, &visitor.base, Some(visitor), Value::from(Serde(page)))
-        .map(|html| Html(html).into_response())
-        .map_err(|error| Problem::internal(&error))
+    html(template, visitor, page).map(|html| Html(html).into_response())
 }
 
 /// Renders a refusal; `visitor` is absent when the gate let nobody in.
@@ -88,6 +99,7 @@ fn render(template: &str, base: &str, visitor: Option<&Visitor>, page: Value) ->
     ENVIRONMENT.get_template(template)?.render(context! {
         base,
         me => visitor.map(|visitor| visitor.backfiller.name.as_str()),
+        my_id => visitor.map(|visitor| visitor.backfiller.id.as_str()),
         may_act => visitor.is_some_and(|visitor| visitor.may_act),
         page,
     })
@@ -107,11 +119,14 @@ mod tests {
     fn no_template_has_anything_inline() {
         for (name, source) in TEMPLATES {
             let source = source.to_ascii_lowercase();
-            for forbidden in
-                ["<script", "<style", "style=", "javascript:", "|safe", "| safe", "autoescape", "http:", "https:"]
-            {
+            for forbidden in ["<style", "style=", "javascript:", "|safe", "| safe", "autoescape", "http:", "https:"] {
                 assert!(!source.contains(forbidden), "{name} contains `{forbidden}`");
             }
+            let scripts: Vec<_> = source.split("<script").skip(1).collect();
+            let module = |rest: &&str| {
+                rest.starts_with(" type=\"module\" src=\"{{ base }}{{ assets }}/dashboard.js\"></script>")
+            };
+            assert!(scripts.iter().all(module), "{name} has a script that is not the module");
             let handler = source.split([' ', '\n']).find(|word| word.starts_with("on") && word.contains('='));
             assert_eq!(handler, None, "{name} has an event handler");
         }

@@ -3,6 +3,7 @@
 
 mod fake;
 mod gate;
+mod live;
 mod pages;
 
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use self::fake::Fake;
-use super::{Access, Dashboard};
-use crate::run::Backfiller;
+use super::{Access, App, Dashboard};
+use crate::run::{Backfiller, Run, Total};
 
 /// Who the tests say they are: `x-access: look`, `act` or nothing.
 async fn who(headers: HeaderMap) -> Access {
@@ -28,7 +29,7 @@ async fn who(headers: HeaderMap) -> Access {
 }
 
 fn dashboard(fake: &Arc<Fake>) -> Dashboard {
-    Dashboard { app: Arc::clone(fake) as _, base_path: None }
+    Dashboard { app: App::new(Arc::clone(fake) as _), base_path: None }
 }
 
 struct Page {
@@ -76,4 +77,12 @@ async fn post(fake: &Arc<Fake>, path: &str, form: &str) -> Page {
         .body(Body::from(form.to_owned()))
         .unwrap();
     send(dashboard(fake).router(who), request).await
+}
+
+/// A run that runs, so far.
+pub(super) fn running(total: u64, processed: u64, exact: bool) -> Run {
+    let mut run = fake::run(3);
+    run.total = Some(Total { count: total, exact });
+    run.counts.processed = processed;
+    run
 }

@@ -2,13 +2,15 @@
 
 mod backfill;
 mod batch;
+mod failure;
 mod run;
 
 use serde::Serialize;
 use serde_json::Value;
 
-pub(super) use self::backfill::BackfillView;
+pub(super) use self::backfill::{BackfillView, GoneView};
 pub(super) use self::batch::BatchView;
+pub(super) use self::failure::FailureView;
 pub(super) use self::run::{Actions, OptionView, RunView, options};
 use super::format::{self, Moment};
 use crate::run::Backfiller;
@@ -20,7 +22,7 @@ const SHORT: usize = 120;
 const VALUE: usize = 2_000;
 
 #[derive(Debug, Serialize)]
-struct Who {
+pub(super) struct Who {
     id: String,
     name: String,
 }

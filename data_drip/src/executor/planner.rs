@@ -217,15 +217,22 @@ struct Planner<'a, DB: Backend> {
 impl<DB: Backend> Planner<'_, DB> {
     async fn run(&self, plan: Plan) -> Result<(), Halt> {
         let run = self.find().await?;
+        self.plan(&run, plan).await.map_err(|halt| match halt {
+            Halt::Refused(error) => Halt::Refused(self.engine.core.mask(&run).hide(&error).into_owned()),
+            halt => halt,
+        })
+    }
+
+    async fn plan(&self, run: &Run, plan: Plan) -> Result<(), Halt> {
         if !plan.prepared && plan.losses >= schedule::MOST_PLANNER_LOSSES {
             let error = format!("given up: {} processes died while they prepared this run", plan.losses);
             return Err(Halt::Refused(error));
         }
-        let instance = self.engine.core.instance_of(&run).map_err(|error| Halt::Refused(error.to_string()))?;
+        let instance = self.engine.core.instance_of(run).map_err(|error| Halt::Refused(error.to_string()))?;
         if !plan.prepared {
-            self.prepare(&run, &*instance).await?;
+            self.prepare(run, &*instance).await?;
         }
-        let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.full_message()))?;
+        let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.report()))?;
         let spec = self.spec(&*instance, &plan).await?;
         let scope = scope.at(&spec);
         let walk = Walk::new(&scope, &spec);
@@ -237,7 +244,7 @@ impl<DB: Backend> Planner<'_, DB> {
                 None => return self.advance(None, None, &[], plan.batches, true).await,
             },
         };
-        self.walk(&run, &walk, plan, &upper).await
+        self.walk(run, &walk, plan, &upper).await
     }
 
     async fn find(&self) -> Result<Run, Halt> {
@@ -275,7 +282,7 @@ impl<DB: Backend> Planner<'_, DB> {
             failed += 1;
             let passing = failure.is_transient() || failure.chain().any(DB::is_transient);
             if !passing || failed > schedule::MOST_TRANSIENTS {
-                return Err(Halt::Refused(format!("before_run refused the run: {}", failure.full_message())));
+                return Err(Halt::Refused(format!("before_run refused the run: {}", failure.report())));
             }
             self.pause(schedule::after_transient(failed)).await?;
         }

@@ -253,6 +253,8 @@ fn due<DB: Backend>(columns: &mut Columns<'_, DB>) -> sqlx::Result<Option<DateTi
 pub(crate) struct Filter {
     pub(crate) status: Option<BatchStatus>,
     pub(crate) after: Option<u64>,
+    /// Turns the order round: those in front of this position, the last one first.
+    pub(crate) before: Option<u64>,
     pub(crate) limit: u32,
 }
 
@@ -272,7 +274,11 @@ pub(crate) async fn list<DB: Backend>(
     if let Some(after) = filter.after {
         query.and_where(Expr::col("position").gt(int(after)));
     }
-    query.order_by("position", Order::Asc).limit(u64::from(filter.limit));
+    if let Some(before) = filter.before {
+        query.and_where(Expr::col("position").lt(int(before)));
+    }
+    let order = if filter.before.is_some() { Order::Desc } else { Order::Asc };
+    query.order_by("position", order).limit(u64::from(filter.limit));
     Ok(ints::<DB>(conn, DB::build(&query)).await?.into_iter().map(BatchId).collect())
 }
 

@@ -35,7 +35,9 @@ migrations! {
     4 "0004_create_backfill_run_batches",
     5 "0005_create_run_events",
     6 "0006_create_run_permits",
-    7 "0007_set_version",
+    7 "0007_create_run_logs",
+    8 "0008_create_run_log_totals",
+    9 "0009_set_version",
 }
 
 /// The migrator's own table: sharing sqlx's default with the host makes each refuse the other's migrations.

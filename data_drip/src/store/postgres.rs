@@ -1,6 +1,7 @@
 //! PostgreSQL.
 
 mod catalogue;
+mod explain;
 mod keys;
 mod session;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction, TypeInfo, ValueRef};
 
 use self::session::PostgresSession;
-use crate::backend::{Backend, Described, KeyForm, KeySpec, Sealed, Statement};
+use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -105,15 +106,24 @@ impl Backend for Postgres {
         statement: Statement,
     ) -> BoxFuture<'c, sqlx::Result<Option<PgRow>>> {
         Box::pin(async move {
-            let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
-            // Compiling a statement takes longer than most of these may run.
-            let begin = format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {left}; SET LOCAL jit = off"
-            );
-            let mut tx = conn.begin_with(AssertSqlSafe(begin)).await?;
+            let mut tx = begin_until(conn, deadline).await?;
             let first = Self::first(&mut tx, statement).await;
             tx.rollback().await?;
             first
+        })
+    }
+
+    fn fetch_before<'c>(
+        conn: &'c mut PgConnection,
+        _: &'c PostgresSession,
+        deadline: Instant,
+        statement: Statement,
+    ) -> BoxFuture<'c, sqlx::Result<Vec<PgRow>>> {
+        Box::pin(async move {
+            let mut tx = begin_until(conn, deadline).await?;
+            let rows = Self::fetch(&mut tx, statement).await;
+            tx.rollback().await?;
+            rows
         })
     }
 
@@ -142,6 +152,24 @@ impl Backend for Postgres {
     fn bytes_literal(bytes: &[u8]) -> String {
         let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
         format!("'\\x{}'::bytea", digits.collect::<String>())
+    }
+
+    fn spelled(statement: &impl QueryStatementWriter) -> String {
+        statement.to_string(PostgresQueryBuilder)
+    }
+
+    fn shown(column: &str, most: u32) -> Expr {
+        explain::shown(column, most)
+    }
+
+    fn explain(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, Result<Explanation, Error>> {
+        Box::pin(explain::explain(conn, statement))
+    }
+
+    fn read_only(conn: &mut PgConnection, on: bool) -> BoxFuture<'_, sqlx::Result<()>> {
+        let statement =
+            if on { "SET default_transaction_read_only = on" } else { "RESET default_transaction_read_only" };
+        Box::pin(async move { Self::execute(conn, Statement::of(statement)).await.map(drop) })
     }
 
     fn value(value: &scope::Value) -> Result<Expr, Error> {
@@ -247,6 +275,15 @@ impl Backend for Postgres {
     fn is_interrupted(error: &sqlx::Error) -> bool {
         code(error).as_deref() == Some("57014")
     }
+}
+
+/// A transaction whose statements end at the deadline.
+async fn begin_until(conn: &mut PgConnection, deadline: Instant) -> sqlx::Result<Transaction<'_, Postgres>> {
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+    // Compiling a statement takes longer than most of these may run.
+    let begin =
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {left}; SET LOCAL jit = off");
+    conn.begin_with(AssertSqlSafe(begin)).await
 }
 
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>

@@ -65,6 +65,11 @@ pub(crate) async fn insert<DB: Backend>(
     }
 }
 
+/// The active run that is the same as `new`, if there is one.
+pub(crate) async fn find_active<DB: Backend>(conn: &mut DB::Connection, new: &NewRun) -> sqlx::Result<Option<RunId>> {
+    active::<DB>(conn, &active_key(&new.backfill, &options_text(&new.options), new.limit)).await
+}
+
 async fn active<DB: Backend>(conn: &mut DB::Connection, key: &str) -> sqlx::Result<Option<RunId>> {
     Ok(ints::<DB>(conn, Statement::of(DB::SQL.select_active_run).bind(key)).await?.first().map(|&id| RunId(id)))
 }
@@ -292,8 +297,10 @@ async fn delete<DB: Backend>(conn: &mut DB::Connection, id: RunId, run: &Locked)
     if open::<DB>(conn, id).await?.running > 0 {
         return Ok(Change::InFlight);
     }
-    DB::execute(conn, Statement::of(DB::SQL.delete_batches).bind(id.0)).await?;
-    DB::execute(conn, Statement::of(DB::SQL.delete_events).bind(id.0)).await?;
+    let sql = DB::SQL;
+    for delete in [sql.delete_logs, sql.delete_log_totals, sql.delete_batches, sql.delete_events] {
+        DB::execute(conn, Statement::of(delete).bind(id.0)).await?;
+    }
     set::<DB>(conn, DB::SQL.delete_run, id, run.status).await?;
     Ok(done(run.status, run.status, Vec::new()))
 }
@@ -440,6 +447,8 @@ pub(crate) async fn events<DB: Backend>(conn: &mut DB::Connection, id: RunId) ->
 pub(crate) struct Filter {
     pub(crate) status: Option<RunStatus>,
     pub(crate) backfill: Option<String>,
+    /// Only runs of one of these.
+    pub(crate) among: Option<Vec<String>>,
     pub(crate) backfiller: Option<String>,
     pub(crate) before: Option<RunId>,
     pub(crate) limit: u32,
@@ -458,6 +467,9 @@ pub(crate) async fn list<DB: Backend>(conn: &mut DB::Connection, filter: &Filter
     equal("status", filter.status.map(|s| s.as_str().into()));
     equal("backfill", filter.backfill.clone().map(Into::into));
     equal("backfiller_id", filter.backfiller.clone().map(Into::into));
+    if let Some(names) = &filter.among {
+        query.and_where(Expr::col("backfill").is_in(names.iter().map(String::as_str)));
+    }
     if let Some(before) = filter.before {
         query.and_where(Expr::col("id").lt(before.0));
     }

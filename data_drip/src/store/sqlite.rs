@@ -5,6 +5,7 @@ mod batch_tests;
 mod catalogue;
 #[cfg(test)]
 mod catalogue_tests;
+mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
@@ -28,7 +29,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnecti
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction};
 
 use self::session::SqliteSession;
-use crate::backend::{Backend, Described, KeySpec, Sealed, Statement};
+use crate::backend::{Backend, Described, Explanation, KeySpec, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -119,6 +120,20 @@ impl Backend for Sqlite {
         })
     }
 
+    fn fetch_before<'c>(
+        conn: &'c mut SqliteConnection,
+        session: &'c SqliteSession,
+        deadline: Instant,
+        statement: Statement,
+    ) -> BoxFuture<'c, sqlx::Result<Vec<SqliteRow>>> {
+        Box::pin(async move {
+            session.deadline(Some(deadline));
+            let rows = Self::fetch(conn, statement).await;
+            session.deadline(None);
+            rows
+        })
+    }
+
     fn execute(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
         Box::pin(async move { Ok(query(statement)?.execute(conn).await?.rows_affected()) })
     }
@@ -171,6 +186,23 @@ impl Backend for Sqlite {
 
     fn lock_rows(_: &mut SelectStatement) {
         // The transaction holds the database's only write lock from its first statement on.
+    }
+
+    fn spelled(statement: &impl QueryStatementWriter) -> String {
+        statement.to_string(SqliteQueryBuilder)
+    }
+
+    fn shown(column: &str, most: u32) -> Expr {
+        explain::shown(column, most)
+    }
+
+    fn explain(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, Result<Explanation, Error>> {
+        Box::pin(explain::explain(conn, statement))
+    }
+
+    fn read_only(conn: &mut SqliteConnection, on: bool) -> BoxFuture<'_, sqlx::Result<()>> {
+        let statement = if on { "PRAGMA query_only = ON" } else { "PRAGMA query_only = OFF" };
+        Box::pin(async move { Self::execute(conn, Statement::of(statement)).await.map(drop) })
     }
 
     fn describe<'c>(

@@ -27,13 +27,21 @@ pub(super) struct FieldView {
     max: Option<String>,
     /// The grain of numbers and times: without it, browsers refuse fractions and seconds.
     step: Option<&'static str>,
-    utc: bool,
+    /// The name and the value of the zone's input, for a moment.
+    zone: Option<ZoneView>,
     choices: Vec<ChoiceView>,
     /// Whether "none of these" can be chosen.
     blank: bool,
     /// The choices come from the database, which did not answer.
     unavailable: bool,
     error: Option<String>,
+}
+
+/// The zone of a moment.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct ZoneView {
+    name: String,
+    value: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -68,7 +76,12 @@ impl Control {
 }
 
 impl FieldView {
-    pub(super) fn new(field: &Field, values: &[String], available: Option<&Available>, error: Option<String>) -> Self {
+    pub(super) fn new(
+        field: &Field,
+        (values, zone): (&[String], &str),
+        available: Option<&Available>,
+        error: Option<String>,
+    ) -> Self {
         let mut control = Control::of(field);
         let listed = match available {
             Some(Available::These(choices)) => choices.clone(),
@@ -105,7 +118,8 @@ impl FieldView {
             checked: value == "true",
             min: field.min.as_ref().map(text_of),
             max: field.max.as_ref().map(text_of),
-            utc: field.kind == Kind::DateTime,
+            zone: (field.kind == Kind::DateTime && !field.masked && control == Control::Input)
+                .then(|| ZoneView { name: format!("zones[{}]", field.name), value: zone.to_owned() }),
             blank: field.default.is_none(),
             unavailable: matches!(available, Some(Available::Unknown)),
             // The message may quote what was typed.
@@ -148,7 +162,12 @@ fn step(field: &Field) -> Option<&'static str> {
 
 /// An option's default as its input takes it.
 pub(super) fn default_of(field: &Field) -> Vec<String> {
-    match &field.default {
+    values_of(field, field.default.as_ref())
+}
+
+/// A value as the option's input takes it.
+pub(super) fn values_of(field: &Field, value: Option<&Value>) -> Vec<String> {
+    match value {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(items)) => items.iter().map(text_of).collect(),
         Some(value) if field.kind == Kind::DateTime => vec![local(&text_of(value))],

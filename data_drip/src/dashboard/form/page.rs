@@ -25,6 +25,9 @@ pub(in crate::dashboard) struct FormView {
     /// Errors that belong to no field on the page.
     errors: Vec<String>,
     error_count: usize,
+    /// The errors are those of a link: nothing was sent yet.
+    linked: bool,
+    zone: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,7 +58,8 @@ impl FormView {
         let mut left = Errors::new(errors);
         let fields = info.fields.iter().map(|field| {
             let values = typed.options.get(field.name).map_or(&[][..], Vec::as_slice);
-            FieldView::new(field, values, choices.get(field.name), left.take(field.name))
+            let zone = typed.zones.get(field.name).map_or("", String::as_str);
+            FieldView::new(field, (values, zone), choices.get(field.name), left.take(field.name))
         });
         let fields = fields.collect();
         let mut setting = |name: &str, value: &str| SettingView { value: value.to_owned(), error: left.take(name) };
@@ -71,7 +75,14 @@ impl FormView {
             start_at: setting("start_at", &typed.start_at),
             errors: left.rest(),
             error_count: errors.len(),
+            linked: false,
+            zone: typed.zone.clone(),
         }
+    }
+
+    /// Filled in by a link or from an old run, not sent by a person.
+    pub(in crate::dashboard) fn linked(self) -> Self {
+        Self { linked: true, ..self }
     }
 }
 

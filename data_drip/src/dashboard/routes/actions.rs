@@ -18,14 +18,21 @@ struct Confirm {
     actions: Actions,
 }
 
-/// Asks how to stop: the one choice that can roll work back.
-pub(super) async fn confirm_stop(State(app): State<App>, actor: Actor, Id(id): Id) -> Result<Response, Problem> {
-    confirm(&app, &actor, id, "backfill_runs/stop.html").await
+/// Says what will happen, before it does.
+macro_rules! questions {
+    ($($name:ident = $template:literal),*) => {$(
+        pub(super) async fn $name(State(app): State<App>, actor: Actor, Id(id): Id) -> Result<Response, Problem> {
+            confirm(&app, &actor, id, $template).await
+        }
+    )*};
 }
 
-/// Asks before the one thing that cannot be taken back.
-pub(super) async fn confirm_delete(State(app): State<App>, actor: Actor, Id(id): Id) -> Result<Response, Problem> {
-    confirm(&app, &actor, id, "backfill_runs/delete.html").await
+questions! {
+    confirm_stop = "backfill_runs/stop.html",
+    confirm_pause = "backfill_runs/pause.html",
+    confirm_resume = "backfill_runs/resume.html",
+    confirm_retry_failed_batches = "backfill_runs/retry_failed_batches.html",
+    confirm_delete = "backfill_runs/delete.html"
 }
 
 async fn confirm(app: &App, Actor(visitor): &Actor, id: RunId, template: &str) -> Result<Response, Problem> {

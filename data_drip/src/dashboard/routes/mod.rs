@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, Form, FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use http::request::Parts;
 use http::{StatusCode, Uri};
 
@@ -29,13 +29,18 @@ pub(super) fn pages(app: App) -> Router {
         .route("/", get(root))
         .route("/backfills", get(backfills::index))
         .route("/backfill_runs", get(backfill_runs::index).post(new_run::create))
+        .route("/backfill_runs/live", get(backfill_runs::index_live))
         .route("/backfill_runs/new", get(new_run::new))
         .route("/backfill_runs/{id}", get(backfill_runs::show))
+        .route("/backfill_runs/{id}/live", get(backfill_runs::show_live))
         .route("/backfill_runs/{id}/batches/{position}", get(backfill_runs::batch))
         .route("/backfill_runs/{id}/stop", get(actions::confirm_stop).post(actions::stop))
-        .route("/backfill_runs/{id}/pause", post(actions::pause))
-        .route("/backfill_runs/{id}/resume", post(actions::resume))
-        .route("/backfill_runs/{id}/retry_failed_batches", post(actions::retry_failed_batches))
+        .route("/backfill_runs/{id}/pause", get(actions::confirm_pause).post(actions::pause))
+        .route("/backfill_runs/{id}/resume", get(actions::confirm_resume).post(actions::resume))
+        .route(
+            "/backfill_runs/{id}/retry_failed_batches",
+            get(actions::confirm_retry_failed_batches).post(actions::retry_failed_batches),
+        )
         .route("/backfill_runs/{id}/delete", get(actions::confirm_delete).post(actions::delete))
         .fallback(no_such_page)
         .method_not_allowed_fallback(async || Problem::wrong_method())
@@ -74,12 +79,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 }
 
 /// The query string. Names that a page does not know are left alone: links outlive versions.
-struct Params(HashMap<String, String>);
+struct Params(Vec<(String, String)>);
 
 impl Params {
     /// The value of `name`; one that is empty counts as absent.
     fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        let value = self.0.iter().rev().find(|(known, _)| known == name);
+        value.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// The value of `name` as a `T`; one that is none is refused.

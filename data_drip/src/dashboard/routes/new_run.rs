@@ -13,32 +13,72 @@ use crate::dashboard::format::Moment;
 use crate::dashboard::problem::Problem;
 use crate::dashboard::{App, templates};
 use crate::error::{Error, ErrorKind, FieldError};
-
 use crate::registry::BackfillInfo;
+use crate::run::RunId;
+
 #[derive(Serialize)]
 struct Page {
+    /// Those that the visitor started last come first.
+    recent: Vec<Choice>,
     backfills: Vec<Choice>,
+    search: Option<String>,
     form: Option<FormView>,
+    /// The run whose options the form was filled with.
+    again: Option<RunId>,
     now: Moment,
 }
 
 /// A backfill that can be picked.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Choice {
     name: &'static str,
     description: &'static str,
 }
 
 pub(super) async fn new(State(app): State<App>, Actor(visitor): Actor, params: Params) -> Result<Response, Problem> {
-    let form = match params.text("backfill") {
-        None => None,
-        Some(name) => {
-            let info = app.backfill(name).ok_or_else(|| unknown_backfill(name))?;
-            let choices = choices(&*app, info).await;
-            Some(FormView::new(info, &Typed::defaults(info, app.defaults(info)), &choices, &[]))
-        }
+    if let Some(id) = params.parse::<RunId>("again")? {
+        return again(&app, &visitor, id).await;
+    }
+    let Some(name) = params.text("backfill") else {
+        return picker(&app, &visitor, params.text("search")).await;
     };
-    page(&*app, &visitor, form)
+    let info = app.backfill(name).ok_or_else(|| unknown_backfill(name))?;
+    let (typed, errors) = Typed::linked(info, app.defaults(info), &params.0);
+    let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors).linked();
+    page(&visitor, form, None)
+}
+
+/// The form with everything as it was in an old run, but what must not be shown.
+async fn again(app: &App, visitor: &Visitor, id: RunId) -> Result<Response, Problem> {
+    let run = app.run(id).await?;
+    let info = app.backfill(&run.backfill).ok_or_else(|| {
+        let (name, page) = (&run.backfill, format!("/backfill_runs/{id}"));
+        unknown_backfill(name).back_to(page, format!("Run {id}"))
+    })?;
+    let (typed, errors) = Typed::again(info, &run);
+    let form = FormView::new(info, &typed, &choices(&**app, info).await, &errors).linked();
+    page(visitor, form, Some(id))
+}
+
+async fn picker(app: &App, visitor: &Visitor, search: Option<&str>) -> Result<Response, Problem> {
+    let wanted = search.unwrap_or_default().trim().to_lowercase();
+    let choice = |info: &BackfillInfo| Choice { name: info.name, description: info.description };
+    let all: Vec<Choice> =
+        app.backfills().into_iter().filter(|info| info.name.to_lowercase().contains(&wanted)).map(choice).collect();
+    // A list without that order is better than none.
+    let recent = app.recent(&visitor.backfiller.id).await.unwrap_or_default();
+    let recent: Vec<Choice> =
+        recent.iter().filter_map(|name| all.iter().find(|choice| choice.name == name)).cloned().collect();
+    let others = all.into_iter().filter(|choice| !recent.iter().any(|known| known.name == choice.name)).collect();
+    let page = Page {
+        recent,
+        backfills: others,
+        search: search.map(str::to_owned),
+        form: None,
+        again: None,
+        now: chrono::Utc::now().into(),
+    };
+    templates::page("backfill_runs/new.html", visitor, &page)
 }
 
 pub(super) async fn create(
@@ -61,7 +101,7 @@ pub(super) async fn create(
         StatusCode::UNPROCESSABLE_ENTITY
     };
     let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors);
-    let mut response = page(&*app, &visitor, Some(form))?;
+    let mut response = page(&visitor, form, None)?;
     *response.status_mut() = refused;
     Ok(response)
 }
@@ -103,10 +143,16 @@ async fn choices(app: &dyn Engine, info: &BackfillInfo) -> Choices {
     choices
 }
 
-fn page(app: &dyn Engine, visitor: &Visitor, form: Option<FormView>) -> Result<Response, Problem> {
-    let choice = |info: &BackfillInfo| Choice { name: info.name, description: info.description };
-    let backfills = app.backfills().into_iter().map(choice).collect();
-    templates::page("backfill_runs/new.html", visitor, &Page { backfills, form, now: chrono::Utc::now().into() })
+fn page(visitor: &Visitor, form: FormView, again: Option<RunId>) -> Result<Response, Problem> {
+    let page = Page {
+        recent: Vec::new(),
+        backfills: Vec::new(),
+        search: None,
+        form: Some(form),
+        again,
+        now: chrono::Utc::now().into(),
+    };
+    templates::page("backfill_runs/new.html", visitor, &page)
 }
 
 fn unknown_backfill(name: &str) -> Problem {

@@ -1,19 +1,23 @@
 //! An engine without a database: one run in every status, one backfill with every kind of option.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use crate::api::Defaults;
+use crate::api::{BackfillSummary, BatchDuration, Defaults, FailureGroup, Failures, Preview, Slice, Throughput};
 use crate::backfill::Mode;
-use crate::dashboard::engine::{Answer, BatchFilter, Engine, NewRun, RunFilter, Verb};
+use crate::dashboard::engine::{Answer, BatchFilter, Engine, From, LogFilter, NewRun, RunFilter, Verb};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::key::{Key, KeyPart, KeyRange};
+use crate::logs::{LogId, LogLevel, LogLine, LogTotals};
 use crate::options::{Choice, Field, Kind, Settings};
 use crate::registry::BackfillInfo;
-use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total};
+use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total, WorkerClaim, WorkerInfo, WorkerPlan};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::runs::RunEvent;
 
@@ -31,6 +35,13 @@ pub(super) struct Fake {
     pub(super) created: Mutex<Vec<NewRun>>,
     pub(super) acted: Mutex<Vec<(Verb, RunId, Backfiller)>>,
     pub(super) infos: Vec<BackfillInfo>,
+    pub(super) closing: CancellationToken,
+    /// Times that a run was asked for; each takes a permit, when there is somebody who gives them.
+    pub(super) looks: AtomicU64,
+    pub(super) permits: Option<Semaphore>,
+    /// Elements processed by every run that runs, besides what it has.
+    pub(super) more: AtomicU64,
+    pub(super) deleted: AtomicBool,
 }
 
 impl Fake {
@@ -57,6 +68,35 @@ impl Engine for Fake {
         self.backfills().into_iter().find(|info| info.name == name)
     }
 
+    fn table(&self, backfill: &str) -> Option<String> {
+        (backfill == "recount_orders").then(|| "orders".to_owned())
+    }
+
+    fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>> {
+        let summary = |name: &str, id: i64, table: Option<&str>| BackfillSummary {
+            backfill: name.to_owned(),
+            runs: 1_234,
+            last: RunId(id),
+            status: run(id).status,
+            created_at: now(),
+            finished_at: run(id).finished_at,
+            table: table.map(str::to_owned),
+        };
+        self.answer(Ok(vec![
+            summary(HOSTILE, 9, Some(HOSTILE)),
+            summary("add_role_to_employee", 39, Some("employees")),
+            summary("recount_orders", 40, None),
+        ]))
+    }
+
+    fn recent<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<String>> {
+        self.answer(Ok(vec!["recount_orders".to_owned(), "gone_since".to_owned()]))
+    }
+
+    fn people(&self) -> Answer<'_, Vec<Backfiller>> {
+        self.answer(Ok(vec![who(), Backfiller::new(1, "Grace")]))
+    }
+
     fn names_without_code(&self) -> Answer<'_, Vec<String>> {
         self.answer(Ok(vec![HOSTILE.to_owned()]))
     }
@@ -76,22 +116,65 @@ impl Engine for Fake {
             run.id.0 < before
                 && filter.status.is_none_or(|status| status == run.status)
                 && filter.backfill.as_ref().is_none_or(|name| *name == run.backfill)
+                && filter.among.as_ref().is_none_or(|names| names.contains(&run.backfill))
+                && filter.person.as_ref().is_none_or(|id| run.backfiller.as_ref().is_some_and(|who| who.id == *id))
         });
         self.answer(Ok(runs.take(filter.limit as usize).collect()))
     }
 
     fn run(&self, id: RunId) -> Answer<'_, Run> {
-        self.answer(match id.0 {
-            1..=40 => Ok(run(id.0)),
-            _ => Err(Error::new(ErrorKind::NotFound, format!("there is no run {id}"))),
+        Box::pin(async move {
+            if let Some(permits) = &self.permits {
+                permits.acquire().await.expect("it is never closed").forget();
+            }
+            self.looks.fetch_add(1, Ordering::Relaxed);
+            let mut found = match id.0 {
+                _ if self.deleted.load(Ordering::Relaxed) => Err(missing(id)),
+                1..=40 => Ok(run(id.0)),
+                _ => Err(missing(id)),
+            };
+            if let Ok(run) = &mut found {
+                run.counts.processed += self.more.load(Ordering::Relaxed);
+            }
+            self.answer(found).await
         })
     }
 
     fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>> {
-        let all = (1..=120).map(|position| batch(id, position));
-        let batches = all
-            .filter(|batch| batch.position > filter.after && filter.status.is_none_or(|status| status == batch.status));
+        let mut all: Vec<_> = (1..=120).map(|position| batch(id, position)).collect();
+        if let From::Before(_) = filter.from {
+            all.reverse();
+        }
+        let batches = all.into_iter().filter(|batch| {
+            let there = match filter.from {
+                From::After(position) => batch.position > position,
+                From::Before(position) => batch.position < position,
+            };
+            there && filter.status.is_none_or(|status| status == batch.status)
+        });
         self.answer(Ok(batches.take(filter.limit as usize).collect()))
+    }
+
+    fn throughput<'a>(&'a self, run: &'a Run) -> Answer<'a, Option<Throughput>> {
+        let busy = (0..30).map(|index| Slice { index, processed: 10_000 + index * 500, batches: 11 }).collect();
+        self.answer(Ok(run.started_at.map(|_| Throughput { width: Duration::from_secs(10), slices: 49, busy })))
+    }
+
+    fn durations(&self, _: RunId) -> Answer<'_, Vec<BatchDuration>> {
+        let batch = |position| BatchDuration { position, took: Duration::from_millis(700 + position), processed: 997 };
+        self.answer(Ok((1..=100).rev().map(batch).collect()))
+    }
+
+    fn failures(&self, _: RunId) -> Answer<'_, Failures> {
+        let group = |message: &str, batches, first| FailureGroup { message: message.to_owned(), batches, first };
+        self.answer(Ok(Failures {
+            groups: vec![group("row 1017: the local time 2013-11-03 01:00 is ambiguous", 5, 1), group(HOSTILE, 1, 6)],
+            complete: true,
+        }))
+    }
+
+    fn closing(&self) -> CancellationToken {
+        self.closing.clone()
     }
 
     fn events(&self, _: RunId) -> Answer<'_, Vec<RunEvent>> {
@@ -104,8 +187,58 @@ impl Engine for Fake {
         self.answer(Ok(vec![event("enqueued", None), event("retried failed batches", Some(HOSTILE))]))
     }
 
+    fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>> {
+        let line = |position: u64| LogLine {
+            id: LogId(i64::try_from(position).unwrap()),
+            run_id: id,
+            batch_id: BatchId(1),
+            position,
+            claim: 1,
+            at: now(),
+            level: LogLevel::Warn,
+            target: "my_backfills::employees".to_owned(),
+            message: HOSTILE.to_owned(),
+            fields: [(HOSTILE.to_owned(), json!(HOSTILE))].into_iter().collect(),
+            dropped: 0,
+        };
+        self.answer(Ok((1..=5).map(line).take(filter.limit as usize).collect()))
+    }
+
+    fn log_totals(&self, _: RunId) -> Answer<'_, LogTotals> {
+        self.answer(Ok(LogTotals { kept: 5, dropped: 7 }))
+    }
+
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>> {
+        let worker = |alive: bool| WorkerInfo {
+            id: format!("0199-{alive}"),
+            host: HOSTILE.to_owned(),
+            pid: 4_242,
+            version: "0.1.0".to_owned(),
+            slots: 4,
+            queues: vec![HOSTILE.to_owned()],
+            started_at: now() - TimeDelta::hours(3),
+            beat_at: now() - TimeDelta::seconds(if alive { 4 } else { 4_000 }),
+            expires_at: now() - TimeDelta::seconds(if alive { -26 } else { 3_970 }),
+            read_at: now(),
+            alive,
+            claims: vec![WorkerClaim {
+                run_id: RunId(3),
+                backfill: HOSTILE.to_owned(),
+                batch_id: BatchId(103),
+                position: 103,
+                since: now() - TimeDelta::seconds(9),
+            }],
+            plans: vec![WorkerPlan { run_id: RunId(3), backfill: HOSTILE.to_owned() }],
+        };
+        self.answer(Ok(vec![worker(true), worker(false)]))
+    }
+
     fn check_options(&self, _: &NewRun) -> Vec<FieldError> {
         self.refuse.map_or_else(Vec::new, |refuse| refuse().fields().to_vec())
+    }
+
+    fn preview(&self, _: NewRun) -> Answer<'_, Preview> {
+        self.answer(Err(Error::new(ErrorKind::Unsupported, "nothing to look at")))
     }
 
     fn create<'a>(&'a self, new: NewRun, _: &'a Backfiller) -> Answer<'a, Run> {
@@ -124,6 +257,10 @@ impl Engine for Fake {
         self.acted.lock().unwrap().push((verb, id, by.clone()));
         self.answer(Ok(run(id.0)))
     }
+}
+
+fn missing(id: RunId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no run {id}"))
 }
 
 pub(super) fn refused_fields() -> Error {

@@ -1,5 +1,6 @@
 //! A batch and its error.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::SHORT;
@@ -62,6 +63,14 @@ impl BatchView {
             took: took.map(format::duration),
             error: batch.error.as_deref().map(|error| ErrorView::new(error, error_limit)),
         }
+    }
+}
+
+impl BatchView {
+    /// A batch in a worker's hands: how long it has been there.
+    pub(in crate::dashboard) fn running(batch: &RunBatch, now: DateTime<Utc>) -> Self {
+        let took = batch.started_at.and_then(|from| (now - from).to_std().ok());
+        Self { took: took.map(format::duration), ..Self::new(batch, Some(0)) }
     }
 }
 

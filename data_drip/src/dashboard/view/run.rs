@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Who, shown};
 use crate::dashboard::format::{self, Moment};
+use crate::dashboard::page::is_moving;
 use crate::registry::BackfillInfo;
 use crate::run::Run;
 use crate::status::RunStatus;
@@ -31,6 +32,9 @@ pub(in crate::dashboard) struct RunView {
     finished_at: Option<Moment>,
     read_at: Moment,
     planned: bool,
+    moving: bool,
+    settled: bool,
+    bar: Bar,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,7 +103,40 @@ impl RunView {
             finished_at: run.finished_at.map(Moment::from),
             read_at: run.read_at.into(),
             planned: run.planned,
+            moving: is_moving(run.status),
+            settled: run.status.is_settled(),
+            bar: Bar::new(run),
         }
+    }
+}
+
+/// The bar of a run, in per mille of its width, without rounding up: done, and what stands in the way.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Bar {
+    done: u32,
+    /// Elements of failed batches, as far as planning saw them: none of them is done.
+    failed: u32,
+    /// Elements of batches in flight.
+    flying: u32,
+}
+
+impl Bar {
+    fn new(run: &Run) -> Self {
+        let share = |percent: f64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
+            let share = (percent * 10.0).clamp(0.0, 1000.0) as u32;
+            share
+        };
+        let done = run.progress().percent.map_or(0, share);
+        let batches = |count: u64| match run.total {
+            #[expect(clippy::cast_precision_loss, reason = "a bar to be drawn")]
+            Some(total) if total.count > 0 => {
+                share((count.saturating_mul(run.batch_size)) as f64 / total.count as f64 * 100.0)
+            }
+            _ => 0,
+        };
+        let failed = batches(run.counts.failed).min(1000 - done);
+        Self { done, failed, flying: batches(run.counts.running).min(1000 - done - failed) }
     }
 }
 

@@ -247,7 +247,7 @@ async fn reads_in_order(conn: &mut SqliteConnection, table: &Table, listed: &str
     Ok(!plan.iter().any(|line| line.contains("TEMP B-TREE")))
 }
 
-async fn plan(conn: &mut SqliteConnection, explain: Statement) -> Result<Vec<String>, Error> {
+pub(super) async fn plan(conn: &mut SqliteConnection, explain: Statement) -> Result<Vec<String>, Error> {
     let rows = Sqlite::fetch(conn, explain).await?;
     Ok(rows.iter().map(|row| row.try_get("detail")).collect::<sqlx::Result<_>>()?)
 }

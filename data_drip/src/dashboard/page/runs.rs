@@ -1,0 +1,97 @@
+//! The list of runs.
+
+use serde::Serialize;
+
+use super::{Refresh, cut, is_moving};
+use crate::dashboard::engine::{Engine, RunFilter};
+use crate::dashboard::format;
+use crate::dashboard::view::{RunView, Who};
+use crate::error::Error;
+use crate::run::RunId;
+use crate::status::RunStatus;
+
+const PER_PAGE: u32 = 25;
+
+/// What the address asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::dashboard) struct Query {
+    pub(in crate::dashboard) status: Option<RunStatus>,
+    pub(in crate::dashboard) backfill: Option<String>,
+    /// The host's id of whoever started them.
+    pub(in crate::dashboard) person: Option<String>,
+    /// A part of the backfill's name.
+    pub(in crate::dashboard) search: Option<String>,
+    pub(in crate::dashboard) before: Option<RunId>,
+    pub(in crate::dashboard) hold: bool,
+}
+
+#[derive(Serialize)]
+pub(in crate::dashboard) struct Page {
+    runs: Vec<RunView>,
+    statuses: Vec<&'static str>,
+    /// The filters, as they stand in the address.
+    status: Option<&'static str>,
+    backfill: Option<String>,
+    person: Option<String>,
+    search: Option<String>,
+    /// What they can be set to.
+    backfills: Vec<String>,
+    people: Vec<Who>,
+    filtered: bool,
+    before: Option<RunId>,
+    /// The last run of this page, when there are older ones.
+    older: Option<RunId>,
+    refresh: Refresh,
+    no_backfills: bool,
+    #[serde(skip)]
+    pub(super) moving: bool,
+}
+
+impl Page {
+    pub(super) async fn load(app: &dyn Engine, query: &Query) -> Result<Self, Error> {
+        let names = names(app).await?;
+        // One more than is shown tells whether there is a next page.
+        let mut runs = app.runs(filter(query, &names, PER_PAGE + 1)).await?;
+        let older = cut(&mut runs, PER_PAGE).then(|| runs.last().map(|run| run.id)).flatten();
+        let moving = query.before.is_none() && runs.iter().any(|run| is_moving(run.status));
+        Ok(Self {
+            runs: runs.iter().map(RunView::new).collect(),
+            statuses: RunStatus::ALL.iter().map(|status| status.as_str()).collect(),
+            status: query.status.map(RunStatus::as_str),
+            backfill: query.backfill.clone(),
+            person: query.person.clone(),
+            search: query.search.clone(),
+            people: app.people().await?.iter().map(Who::from).collect(),
+            filtered: query.status.is_some()
+                || query.backfill.is_some()
+                || query.person.is_some()
+                || query.search.is_some(),
+            before: query.before,
+            older,
+            refresh: Refresh::when(moving, query.hold),
+            no_backfills: app.backfills().is_empty(),
+            backfills: names,
+            moving,
+        })
+    }
+}
+
+/// Every backfill that there is code or a run for.
+async fn names(app: &dyn Engine) -> Result<Vec<String>, Error> {
+    let mut names: Vec<String> = app.backfills().iter().map(|info| info.name.to_owned()).collect();
+    names.extend(app.names_without_code().await?);
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn filter(query: &Query, names: &[String], limit: u32) -> RunFilter {
+    RunFilter {
+        status: query.status,
+        backfill: query.backfill.clone(),
+        // Names are few and runs are many: what matches is found among the names, so that an index serves.
+        among: query.search.as_deref().map(|search| format::matching(search, names)),
+        person: query.person.clone(),
+        before: query.before,
+        limit,
+    }
+}

@@ -1,0 +1,4 @@
+SELECT s.backfill, s.runs, r.id, r.status, r.created_at, r.finished_at, r.key_spec
+FROM (SELECT backfill, count(*) AS runs, max(id) AS last FROM data_drip_backfill_runs GROUP BY backfill) s
+JOIN data_drip_backfill_runs r ON r.id = s.last
+ORDER BY s.backfill

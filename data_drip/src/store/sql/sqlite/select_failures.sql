@@ -1,0 +1,5 @@
+SELECT position, substr(error, 1, ?2)
+FROM data_drip_backfill_run_batches
+WHERE run_id = ?1 AND status = 'failed'
+ORDER BY position
+LIMIT ?3
