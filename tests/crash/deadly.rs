@@ -10,12 +10,12 @@ use crate::herd;
 const DEATHS: usize = 4;
 
 #[tokio::test]
-async fn a_batch_that_aborts_its_process_is_given_up_and_its_neighbours_are_done() {
+async fn promise_8_a_batch_that_aborts_its_process_is_given_up_and_its_neighbours_are_done() {
     survive(1).await;
 }
 
 #[tokio::test]
-async fn a_batch_that_aborts_its_process_is_given_up_by_a_herd_and_its_neighbours_are_done() {
+async fn promise_8_a_batch_that_aborts_its_process_is_given_up_by_a_herd_and_its_neighbours_are_done() {
     survive(3).await;
 }
 
