@@ -88,13 +88,9 @@ impl From<sqlx::Error> for Worked {
 
 impl<DB: Backend> Attempt<DB> {
     async fn run(self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
-        let code = match self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await {
-            Ok(code) => code,
-            Err(unfit) => return (Some(link), self.unfit(unfit)),
-        };
         if self.claim.batch.losses == 0 {
             let _beside_others = self.engine.alone.read().await;
-            return self.transaction(link, &code).await;
+            return self.with_code(link).await;
         }
         // A process died with this batch: the next loss must tell whether that was the batch's doing.
         let _alone = self.engine.alone.write().await;
@@ -103,11 +99,19 @@ impl<DB: Backend> Attempt<DB> {
                 return (Some(link), RELEASED);
             }
             match batches::mark_lone::<DB>(&mut link, &self.claim).await {
-                Ok(true) => return self.transaction(link, &code).await,
+                Ok(true) => return self.with_code(link).await,
                 Ok(false) => return (Some(link), Ended::Lost),
                 Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
-                Err(error) => return (Some(link), self.failed(&error.into(), &code)),
+                Err(error) => return (Some(link), transient(&self.claim, error.to_string())),
             }
+        }
+    }
+
+    /// Already this may kill the process: it asks user code for the scope.
+    async fn with_code(&self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
+        match self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await {
+            Ok(code) => self.transaction(link, &code).await,
+            Err(unfit) => (Some(link), self.unfit(unfit)),
         }
     }
 
