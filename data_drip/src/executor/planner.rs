@@ -436,7 +436,8 @@ impl<DB: Backend> Planner<'_, DB> {
         let inserted = write!(self, |conn| plans::advance::<DB>(conn, self.role, &step))?;
         let Some(ids) = inserted else { return Err(Halt::Over) };
         if !ids.is_empty() {
-            tracing::debug!(batches = ids.len(), "batches are planned");
+            let [first, last] = [ids.first(), ids.last()].map(|id| id.map(|id| id.0));
+            tracing::debug!(batches = ids.len(), first, last, "batches are planned");
             self.engine.core.hooks.announce(Event::Batches(self.role.run, BatchStatus::Pending, ids));
             self.engine.core.signals.work.notify_waiters();
         }
