@@ -142,6 +142,9 @@ pub trait Backend: Database + Sealed {
     /// The engine's own statements.
     #[doc(hidden)]
     const SQL: &'static crate::store::Sql;
+    /// Completes a batch and claims the next one, where the dialect can say it in one statement.
+    #[doc(hidden)]
+    const COMPLETE_AND_CLAIM: Option<&'static str> = None;
     /// What makes the engine's tables, and the migrator's own one.
     #[doc(hidden)]
     const MIGRATIONS: &'static [crate::store::migrate::File];

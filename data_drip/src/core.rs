@@ -45,8 +45,7 @@ pub(crate) struct Signals {
     pub(crate) work: Notify,
     /// There may be a run to plan, or room for more batches.
     pub(crate) plan: Notify,
-    /// Batches claimed in this process so far.
-    claims: watch::Sender<u64>,
+    claims: watch::Sender<Claims>,
     /// Some run changed.
     pub(crate) changed: Notify,
     /// Batches whose transaction is open in this process.
@@ -55,6 +54,19 @@ pub(crate) struct Signals {
     halted: Mutex<HashSet<RunId>>,
     /// The host is shutting down: event streams end.
     pub(crate) closing: CancellationToken,
+}
+
+/// Claims of this process, counted.
+struct Claims {
+    so_far: u64,
+    /// The least number that somebody waits for: nobody is woken before.
+    awaited: u64,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self { so_far: 0, awaited: u64::MAX }
+    }
 }
 
 /// A batch in this process's hands, from its claim to its end.
@@ -76,7 +88,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Signals {
     /// Enters a claim; the token is cancelled when the batch has to be rolled back.
     pub(crate) fn depart(&self, claim: &Claim) -> CancellationToken {
-        self.claims.send_modify(|claims| *claims += 1);
+        self.count_claim();
         let (batch, run, epoch) = (claim.batch.id, claim.batch.run_id, claim.epoch);
         let cancel = CancellationToken::new();
         locked(&self.flights)
@@ -85,6 +97,18 @@ impl Signals {
             cancel.cancel();
         }
         cancel
+    }
+
+    fn count_claim(&self) {
+        self.claims.send_if_modified(|claims| {
+            claims.so_far += 1;
+            let reached = claims.so_far >= claims.awaited;
+            if reached {
+                // Whoever waits for more says so again.
+                claims.awaited = u64::MAX;
+            }
+            reached
+        });
     }
 
     /// Forgets a claim that is done with.
@@ -97,13 +121,24 @@ impl Signals {
 
     /// Batches claimed in this process so far.
     pub(crate) fn claimed(&self) -> u64 {
-        *self.claims.borrow()
+        self.claims.borrow().so_far
     }
 
     /// Resolves when so many batches were claimed in this process.
-    pub(crate) async fn claimed_reaches(&self, claims: u64) {
-        // The sender lives as long as `self`.
-        let _ = self.claims.subscribe().wait_for(|&now| now >= claims).await;
+    pub(crate) async fn claimed_reaches(&self, number: u64) {
+        let mut claims = self.claims.subscribe();
+        loop {
+            self.claims.send_if_modified(|claims| {
+                claims.awaited = claims.awaited.min(number);
+                false
+            });
+            // Looked at after saying so: what is claimed from here on wakes it.
+            if claims.borrow_and_update().so_far >= number {
+                return;
+            }
+            // The sender lives as long as `self`.
+            let _ = claims.changed().await;
+        }
     }
 
     /// What a worker of this process has in its hands.
@@ -306,5 +341,30 @@ impl<DB: Backend> Deref for Link<DB> {
 impl<DB: Backend> DerefMut for Link<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
         &mut self.conn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_who_waits_for_claims_is_woken_at_its_own_number() {
+        let signals = Arc::new(Signals::default());
+        let waits: Vec<_> = [2, 3]
+            .map(|number| {
+                let signals = Arc::clone(&signals);
+                tokio::spawn(async move { signals.claimed_reaches(number).await })
+            })
+            .into();
+        tokio::task::yield_now().await;
+        for _ in 0..3 {
+            signals.count_claim();
+            tokio::task::yield_now().await;
+        }
+        for wait in waits {
+            wait.await.unwrap();
+        }
+        assert_eq!(signals.claimed(), 3);
     }
 }

@@ -27,12 +27,10 @@ CREATE TABLE data_drip_backfill_run_batches (
     CHECK (status <> 'failed' OR error IS NOT NULL)
 ) STRICT;
 
-CREATE INDEX data_drip_batches_pending ON data_drip_backfill_run_batches (run_id, due_at, position)
-    WHERE status = 'pending';
--- One for both questions, which of a run and which of a worker: it is as small as there are slots, and every batch
--- writes to it twice.
-CREATE INDEX data_drip_batches_running ON data_drip_backfill_run_batches (run_id, worker, epoch)
-    WHERE status = 'running';
+-- One for both, in an order that a claim does not change: claiming one batch and completing the one before it write to
+-- the same page, and every page counts, since it goes to the log and from there to the file.
+CREATE INDEX data_drip_batches_open ON data_drip_backfill_run_batches (run_id, due_at, position, status)
+    WHERE status = 'pending' OR status = 'running';
 CREATE INDEX data_drip_batches_completed ON data_drip_backfill_run_batches (run_id, finished_at, processed, started_at)
     WHERE status = 'completed';
 CREATE INDEX data_drip_batches_failed ON data_drip_backfill_run_batches (run_id, position)

@@ -193,14 +193,11 @@ impl<DB: Backend> Attempt<DB> {
             Ok(None) => return Worked::Lost,
             Err(error) => return error.into(),
         }
-        match self.guarded(tx, session, code).await {
-            Ok(processed) => self.chain(tx, code, processed).await.unwrap_or_else(Worked::from),
-            Err(worked) => worked,
-        }
+        self.guarded(tx, session, code).await.map_or_else(|worked| worked, Worked::Ready)
     }
 
-    /// User code and the completion, under the guard; the number of elements processed.
-    async fn guarded(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Result<u64, Worked> {
+    /// User code, the completion and the next claim, under the guard.
+    async fn guarded(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Result<Done, Worked> {
         let scope = code.scope().map_err(Worked::Failed)?;
         let mut before = None;
         if !self.engine.counts_beside(tx).await? {
@@ -257,14 +254,14 @@ impl<DB: Backend> Attempt<DB> {
         outcome.map(|()| batch.counted())
     }
 
-    /// Writes the completion; the number of elements processed.
+    /// Writes the completion, and claims the next batch with the same commit.
     async fn complete(
         &self,
         tx: &mut DB::Connection,
         code: &Code<DB>,
         scope: &Scope<DB>,
         counted: Option<u64>,
-    ) -> Result<u64, Worked> {
+    ) -> Result<Done, Worked> {
         let processed = if let Some(processed) = counted {
             processed
         } else {
@@ -272,9 +269,16 @@ impl<DB: Backend> Attempt<DB> {
             let mut other = self.engine.counting.acquire().await?;
             self.count(&mut other, scope, code).await?
         };
-        match batches::complete::<DB>(tx, &self.claim, processed).await {
-            Ok(true) => Ok(processed),
-            Ok(false) => Err(Worked::Lost),
+        let sleep = code.run.sleep;
+        // No next claim while the run rests, nor where others wait for the connection.
+        let completed = if sleep.is_zero() && self.may_begin() && !self.engine.shares_pool() {
+            batches::complete_and_claim::<DB>(tx, &self.claim, processed, &self.engine.wanted, &self.skip).await
+        } else {
+            batches::complete::<DB>(tx, &self.claim, processed).await.map(|done| done.then_some(None))
+        };
+        match completed {
+            Ok(Some(next)) => Ok(Done { processed, sleep, next: next.map(Box::new) }),
+            Ok(None) => Err(Worked::Lost),
             Err(error) if DB::is_spoilt(&error) => Err(Worked::Failed(Failure::from(SPOILT))),
             Err(error) => Err(error.into()),
         }
@@ -286,18 +290,6 @@ impl<DB: Backend> Attempt<DB> {
         let rows = DB::fetch(conn, statement).await?;
         let count = rows.first().map(|row| DB::int(row, 0)).transpose()?.flatten().unwrap_or(0);
         Ok(u64::try_from(count).unwrap_or(0))
-    }
-
-    /// Claims the next batch with the same commit.
-    async fn chain(&self, tx: &mut DB::Connection, code: &Code<DB>, processed: u64) -> sqlx::Result<Worked> {
-        let sleep = code.run.sleep;
-        let mut next = None;
-        // Not while the run rests, and not where others wait for the connection.
-        if sleep.is_zero() && self.may_begin() && !self.engine.shares_pool() {
-            let last = Some(self.claim.batch.run_id);
-            next = batches::claim::<DB>(tx, &self.engine.wanted, &self.skip, last).await?;
-        }
-        Ok(Worked::Ready(Done { processed, sleep, next: next.map(Box::new) }))
     }
 
     /// A commit was sent and not answered: the database is asked what became of it, on another connection.

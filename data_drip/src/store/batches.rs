@@ -38,14 +38,21 @@ pub(crate) async fn claim<DB: Backend>(
     skip: &[RunId],
     last: Option<RunId>,
 ) -> sqlx::Result<Option<Claim>> {
-    let statement = Statement::of(DB::SQL.claim_batch)
-        .bind(wanted.worker.as_str())
+    let statement = Statement::of(DB::SQL.claim_batch).bind(wanted.worker.as_str());
+    let row = one::<DB>(conn, choosing(statement, wanted, skip, last)).await?;
+    row.map(|row| claimed::<DB>(&row, wanted)).transpose()
+}
+
+fn choosing(statement: Statement, wanted: &Wanted, skip: &[RunId], last: Option<RunId>) -> Statement {
+    statement
         .bind(wanted.backfills.as_str())
         .bind(wanted.queues.clone())
         .bind(json_list(skip))
-        .bind(last.map_or(0, |id| id.0));
-    let Some(row) = one::<DB>(conn, statement).await? else { return Ok(None) };
-    let mut c = Columns::<DB>::of(&row);
+        .bind(last.map_or(0, |id| id.0))
+}
+
+fn claimed<DB: Backend>(row: &DB::Row, wanted: &Wanted) -> sqlx::Result<Claim> {
+    let mut c = Columns::<DB>::of(row);
     let (id, run_id, position) = (BatchId(c.int()?), RunId(c.int()?), c.count()?);
     let range = KeyRange { after: c.opt_json()?, upto: c.opt_json()?.ok_or(sqlx::Error::RowNotFound)? };
     let planned_size = c.count()?;
@@ -69,7 +76,7 @@ pub(crate) async fn claim<DB: Backend>(
         started_at,
         finished_at: None,
     };
-    Ok(Some(Claim { worker: wanted.worker.clone(), epoch, batch, transients }))
+    Ok(Claim { worker: wanted.worker.clone(), epoch, batch, transients })
 }
 
 /// What a write of a claim's holder has to match.
@@ -111,6 +118,34 @@ pub(crate) async fn complete<DB: Backend>(
     processed: u64,
 ) -> sqlx::Result<bool> {
     Ok(DB::execute(conn, fenced(DB::SQL.complete_batch, &claim.fence()).bind(int(processed))).await? == 1)
+}
+
+/// Completes the batch and claims the next one of the round, for one round trip where the dialect can say it in one
+/// statement; `None` when the claim is lost and the transaction must not commit.
+pub(crate) async fn complete_and_claim<DB: Backend>(
+    conn: &mut DB::Connection,
+    claim: &Claim,
+    processed: u64,
+    wanted: &Wanted,
+    skip: &[RunId],
+) -> sqlx::Result<Option<Option<Claim>>> {
+    let last = Some(claim.batch.run_id);
+    let Some(sql) = DB::COMPLETE_AND_CLAIM else {
+        if !complete::<DB>(conn, claim, processed).await? {
+            return Ok(None);
+        }
+        return self::claim::<DB>(conn, wanted, skip, last).await.map(Some);
+    };
+    let statement = choosing(fenced(sql, &claim.fence()).bind(int(processed)), wanted, skip, last);
+    let (mut completed, mut next) = (false, None);
+    for row in DB::fetch(conn, statement).await? {
+        if DB::int(&row, 0)? == Some(claim.batch.id.0) {
+            completed = true;
+        } else {
+            next = Some(claimed::<DB>(&row, wanted)?);
+        }
+    }
+    Ok(completed.then_some(next))
 }
 
 /// Whether the claim's completion is in the database. Waits for the transaction that may still hold the row.

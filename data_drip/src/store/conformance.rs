@@ -126,6 +126,18 @@ impl<DB: Backend> Desk<DB> {
         completed
     }
 
+    async fn complete_and_claim(&mut self, claim: &Claim) -> Option<Option<Claim>> {
+        let (wanted, fence) = (wanted(&claim.worker), claim.fence().to_string());
+        let mut tx = DB::begin_batch(&mut self.conn, &self.session, fence, TTL).await.unwrap();
+        let completed = batches::complete_and_claim::<DB>(&mut tx, claim, 7, &wanted, &[]).await.unwrap();
+        if completed.is_some() {
+            tx.commit().await.unwrap()
+        } else {
+            tx.rollback().await.unwrap()
+        }
+        completed
+    }
+
     async fn give_back(&mut self, claim: &Claim, how: Unfinished) -> Option<BatchStatus> {
         batches::give_back::<DB>(&mut self.conn, &claim.fence(), &how).await.unwrap()
     }
@@ -325,6 +337,60 @@ pub(super) async fn concurrency_bounds_batches_in_flight_of_one_run<DB: Backend>
     assert!(desk.complete(&first).await);
     assert!(desk.claim("x").await.is_some());
     assert!(desk.claim("x").await.is_none());
+}
+
+pub(super) async fn a_completion_brings_the_next_claim<DB: Backend>(mut desk: Desk<DB>) {
+    let first = desk.planned(&new_run("a"), 2, true).await;
+    let second = desk.planned(&NewRun { concurrency: Some(1), ..new_run("b") }, 2, true).await;
+    let mut claim = desk.claim("w").await.unwrap();
+    let mut order = vec![(claim.batch.run_id, claim.batch.position)];
+    while let Some(next) = desk.complete_and_claim(&claim).await.unwrap() {
+        let done = desk.batch(claim.batch.id).await;
+        assert_eq!((done.status, done.processed, done.error), (BatchStatus::Completed, Some(7), None));
+        assert_eq!((done.started_at, done.worker.as_deref()), (claim.batch.started_at, Some("w")));
+        assert!(done.finished_at >= done.started_at);
+        let running = desk.batch(next.batch.id).await;
+        assert_eq!(running, next.batch);
+        assert_eq!(running.status, BatchStatus::Running);
+        assert_eq!((next.epoch, running.processed, running.finished_at), (1, None, None));
+        order.push((next.batch.run_id, next.batch.position));
+        claim = next;
+    }
+    assert_eq!(order, [(first, 1), (second, 1), (first, 2), (second, 2)]);
+    for run in [first, second] {
+        assert_eq!(desk.settle(run).await, Some(RunStatus::Completed));
+        assert_eq!(desk.run(run).await.counts.processed, 14);
+    }
+}
+
+pub(super) async fn a_batch_makes_room_for_the_next_of_its_own_run<DB: Backend>(mut desk: Desk<DB>) {
+    desk.planned(&NewRun { concurrency: Some(1), ..new_run("a") }, 3, true).await;
+    let first = desk.claim("w").await.unwrap();
+    let second = desk.complete_and_claim(&first).await.unwrap().unwrap();
+    assert_eq!(second.batch.position, 2);
+    assert!(desk.claim("x").await.is_none());
+    // What is written down for a batch stays when it is claimed again.
+    let failed = Unfinished::Transient { error: "busy".into(), again_in: Duration::ZERO };
+    desk.give_back(&second, failed).await;
+    let third = desk.claim("w").await.unwrap();
+    assert_eq!((third.batch.position, third.transients, third.epoch), (2, 1, 2));
+    let fourth = desk.complete_and_claim(&third).await.unwrap().unwrap();
+    assert_eq!(fourth.batch.position, 3);
+}
+
+pub(super) async fn a_lost_claim_completes_nothing<DB: Backend>(mut desk: Desk<DB>) {
+    desk.planned(&new_run("a"), 3, true).await;
+    let old = desk.claim("w").await.unwrap();
+    desk.give_back(&old, Unfinished::Released).await;
+    let new = desk.claim("w").await.unwrap();
+    assert_eq!(new.batch.id, old.batch.id);
+    let stolen = Claim { worker: "x".into(), ..new.clone() };
+    for lost in [old, stolen] {
+        assert!(desk.complete_and_claim(&lost).await.is_none());
+        assert_eq!(desk.batch(new.batch.id).await.status, BatchStatus::Running);
+    }
+    assert!(desk.complete_and_claim(&new).await.is_some());
+    assert!(desk.complete_and_claim(&new).await.is_none(), "completed once");
 }
 
 pub(super) async fn a_batch_that_failed_waits_for_its_retry_time<DB: Backend>(mut desk: Desk<DB>) {
@@ -718,7 +784,8 @@ conformance! {
     a_run_is_stored_as_it_was_asked_for, an_identical_active_run_is_refused_and_named, a_run_waits_for_its_start_time,
     requests_follow_the_table_of_transitions, batches_are_claimed_in_order_and_once,
     only_runs_that_a_worker_may_take_are_claimed, a_run_that_does_not_run_gives_no_batches, runs_take_turns,
-    concurrency_bounds_batches_in_flight_of_one_run, a_batch_that_failed_waits_for_its_retry_time,
+    concurrency_bounds_batches_in_flight_of_one_run, a_completion_brings_the_next_claim,
+    a_batch_makes_room_for_the_next_of_its_own_run, a_lost_claim_completes_nothing, a_batch_that_failed_waits_for_its_retry_time,
     each_attempt_has_a_new_epoch_and_an_old_one_changes_nothing,
     a_stopped_run_keeps_what_is_in_flight_and_stops_the_rest, stopped_now_nothing_in_flight_can_commit,
     a_run_settles_when_nothing_is_open, a_paused_run_does_not_settle,

@@ -44,6 +44,7 @@ impl Backend for Sqlite {
     // One writer at a time, whoever it is: a second slot would only wait for the first.
     const MAX_SLOTS: Option<usize> = Some(1);
     const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
+    const COMPLETE_AND_CLAIM: Option<&'static str> = Some(include_str!("sql/sqlite/complete_and_claim.sql"));
     const MIGRATIONS: &'static [migrate::File] = migrate::sqlite::FILES;
     const MIGRATOR_TABLE: &'static str = migrate::sqlite::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 32_766;
