@@ -28,7 +28,7 @@ pub(super) struct Fake {
     /// No backfill is linked.
     pub(super) empty: bool,
     /// The database does not answer.
-    pub(super) down: bool,
+    pub(super) down: AtomicBool,
     /// How creating a run is refused.
     pub(super) refuse: Option<fn() -> Error>,
     pub(super) created: Mutex<Vec<NewRun>>,
@@ -49,7 +49,7 @@ impl Fake {
     }
 
     fn answer<T: Send + 'static>(&self, answer: Result<T, Error>) -> Answer<'_, T> {
-        let answer = if self.down { Err(sqlx::Error::PoolTimedOut.into()) } else { answer };
+        let answer = if self.down.load(Ordering::Relaxed) { Err(sqlx::Error::PoolTimedOut.into()) } else { answer };
         Box::pin(std::future::ready(answer))
     }
 }
