@@ -1,4 +1,5 @@
-//! The promises of the engine, each shown in one process; `crash.rs` shows them with processes that die.
+//! The promises of the engine, each shown in one process; `tests/crash/` shows them with processes that die.
+#![cfg(feature = "sqlite")]
 
 mod support;
 
@@ -480,7 +481,7 @@ async fn promise_7_an_error_fails_its_batch_alone_and_keeps_chain_and_row() {
     let failed = drip.batches(run.id).status(BatchStatus::Failed).await.unwrap();
     let [batch] = failed.as_slice() else { panic!("{failed:?}") };
     let error = batch.error.as_deref().unwrap();
-    assert_eq!(error, "row with key 15: item 15 is poison: invalid digit found in string");
+    assert_eq!(error, "row with key 15: item 15 is poison\ncaused by: invalid digit found in string");
     assert_eq!((batch.attempts, batch.range.to_string().as_str()), (1, "(10) … (20]"));
     worker.shutdown().await;
 }

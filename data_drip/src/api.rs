@@ -1,8 +1,10 @@
 //! The run API: starting runs, acting on them, reading them.
 
 mod action;
+mod asked;
 mod enqueue;
 mod overview;
+mod preview;
 mod query;
 
 use std::collections::HashMap;
@@ -14,15 +16,17 @@ use sqlx::Pool;
 pub use self::action::Action;
 pub use self::enqueue::Enqueue;
 pub use self::overview::{BackfillSummary, BatchDuration, FailureGroup, Failures, Slice, Throughput};
-pub use self::query::{BatchQuery, RunQuery};
+pub use self::preview::{Preview, PreviewStatement, Previewing, RowCount, Sample};
+pub use self::query::{BatchQuery, LogQuery, RunQuery};
 use crate::backend::Backend;
 use crate::backfill::Backfill;
 use crate::builder::Builder;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind};
+use crate::logs::LogTotals;
 use crate::options::{Choice, Raw};
 use crate::registry::{BackfillInfo, instance};
-use crate::run::{Run, RunId};
+use crate::run::{Run, RunId, WorkerInfo};
 use crate::store::runs::{self, Request, RunEvent};
 
 /// Backfills on one database: the entrance to everything. Cheap to clone.
@@ -70,12 +74,52 @@ impl<DB: Backend> DataDrip<DB> {
     /// # Errors
     /// See [`Enqueue`].
     pub fn enqueue_named(&self, name: &str, options: serde_json::Value) -> Enqueue<'_, DB> {
-        let raw = match options {
-            serde_json::Value::Object(values) => Ok(crate::core::raw(&values)),
-            serde_json::Value::Null => Ok(HashMap::new()),
-            other => Err(format!("options must be a JSON object, not `{other}`")),
-        };
-        Enqueue::new(&self.core, name, raw)
+        Enqueue::new(&self.core, name, raw_of(options))
+    }
+
+    /// Looks at what a run would do, without doing it: how many rows, which, and by what SQL.
+    ///
+    /// Nothing is written, no batch runs, and no statement of it runs longer than a moment.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")] mod example {
+    /// # use data_drip::sqlite::prelude::*;
+    /// # /// x
+    /// # #[backfill]
+    /// # pub struct AddRole { pub department: String }
+    /// # #[backfill]
+    /// # impl AddRole {
+    /// #     fn scope(&self) -> Scope { Scope::table("employees") }
+    /// #     async fn process_batch(&self, batch: &mut Batch<'_>) {}
+    /// # }
+    /// # pub
+    /// async fn look(drip: DataDrip) -> Result<(), data_drip::Error> {
+    ///     let preview = drip.preview(AddRole { department: "Sales".into() }).limit(100).await?;
+    ///     println!("{} rows in {} batches", preview.rows, preview.batches);
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Previewing`].
+    pub fn preview<T: Backfill<Database = DB>>(&self, backfill: T) -> Previewing<'_, DB> {
+        let values = instance(backfill).values();
+        Previewing::new(&self.core, T::NAME, Ok(crate::core::raw(&values)))
+    }
+
+    /// As [`preview`](DataDrip::preview), by the backfill's name, with its options as a JSON object.
+    ///
+    /// # Errors
+    /// See [`Previewing`].
+    pub fn preview_named(&self, name: &str, options: serde_json::Value) -> Previewing<'_, DB> {
+        Previewing::new(&self.core, name, raw_of(options))
+    }
+
+    /// As [`preview`](DataDrip::preview), with what a form sent.
+    #[cfg_attr(not(feature = "dashboard"), expect(dead_code, reason = "the dashboard's way in"))]
+    pub(crate) fn preview_raw(&self, name: &str, options: HashMap<String, Raw>) -> Previewing<'_, DB> {
+        Previewing::new(&self.core, name, Ok(options))
     }
 
     /// Asks for a run with what a form sent.
@@ -138,6 +182,29 @@ impl<DB: Backend> DataDrip<DB> {
         Ok(runs::events::<DB>(&mut conn, id).await?)
     }
 
+    /// Reads what the run's code said through `tracing`, oldest first; see [`logs`](crate::logs).
+    pub fn logs(&self, id: RunId) -> LogQuery<'_, DB> {
+        LogQuery::new(&self.core, id)
+    }
+
+    /// How much of what the run's code said was kept, and how much dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Database`].
+    pub async fn log_totals(&self, id: RunId) -> Result<LogTotals, Error> {
+        let mut conn = self.core.pool.acquire().await?;
+        Ok(crate::store::logs::totals::<DB>(&mut conn, id).await?)
+    }
+
+    /// Every worker of every process, alive and dead, and what each is doing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Database`].
+    pub async fn workers(&self) -> Result<Vec<WorkerInfo>, Error> {
+        let mut conn = self.core.pool.acquire().await?;
+        Ok(crate::store::workers::show::<DB>(&mut conn).await?)
+    }
+
     /// Waits until a run is settled: completed, failed or stopped.
     ///
     /// # Errors
@@ -171,7 +238,7 @@ impl<DB: Backend> DataDrip<DB> {
     /// failed.
     pub async fn choices(&self, name: &str, field: &str) -> Result<Option<Vec<Choice>>, Error> {
         let mut conn = self.core.pool.acquire().await?;
-        enqueue::choices(&**self.core.definition(name)?, field, &mut conn).await
+        asked::choices(&**self.core.definition(name)?, field, &mut conn).await
     }
 
     /// Backfills that have runs in the database but no code in this process.
@@ -189,6 +256,16 @@ impl<DB: Backend> DataDrip<DB> {
     pub fn defaults(&self, backfill: &BackfillInfo) -> Defaults {
         let config = &self.core.config;
         Defaults { batch_size: config.batch_size_for(&backfill.settings), sleep: config.sleep_for(&backfill.settings) }
+    }
+}
+
+/// Options as JSON, as the parser takes them.
+fn raw_of(options: serde_json::Value) -> Result<HashMap<String, Raw>, String> {
+    match options {
+        serde_json::Value::Object(values) => Ok(crate::core::raw(&values)),
+        serde_json::Value::Null => Ok(HashMap::new()),
+        // The value itself may hold what is masked.
+        _ => Err("options must be a JSON object".to_owned()),
     }
 }
 

@@ -80,6 +80,20 @@ pub struct Described {
     pub(crate) columns: Vec<String>,
 }
 
+/// How a database would go about a statement, from its own `EXPLAIN`; nothing was run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// Whether it reads a whole table or a whole index, whatever it finds there.
+    pub full_scan: bool,
+    /// The indexes that it reads, by name.
+    pub indexes: Vec<String>,
+    /// The plan in plain words, a sentence for each step.
+    pub words: Vec<String>,
+    /// The plan as the database says it.
+    pub lines: Vec<String>,
+}
+
 /// A database that backfills run on: SQLite now, one file each for the next ones.
 ///
 /// Sealed: the engine relies on promises (transactions, fencing, row locks) that only a tested driver can make.
@@ -97,6 +111,11 @@ pub trait Backend: Database + Sealed {
     /// The engine's own statements.
     #[doc(hidden)]
     const SQL: &'static crate::store::Sql;
+    /// What makes the engine's tables, and the migrator's own one.
+    #[doc(hidden)]
+    const MIGRATIONS: &'static [crate::store::migrate::File];
+    #[doc(hidden)]
+    const MIGRATOR_TABLE: &'static str;
     /// Control over one connection: guard, interruption, deadline.
     #[doc(hidden)]
     type Session: Session;
@@ -148,6 +167,9 @@ pub trait Backend: Database + Sealed {
     /// Writes a statement in the dialect.
     #[doc(hidden)]
     fn build(statement: &impl sea_query::QueryStatementWriter) -> Statement;
+    /// Bytes as they stand in a statement.
+    #[doc(hidden)]
+    fn bytes_literal(bytes: &[u8]) -> String;
     /// A value in the form that the database stores it in.
     #[doc(hidden)]
     fn value(value: &Value) -> Result<sea_query::Expr, Error>;
@@ -169,6 +191,19 @@ pub trait Backend: Database + Sealed {
     /// Locks the rows that a statement reads until the end of the transaction.
     #[doc(hidden)]
     fn lock_rows(select: &mut sea_query::SelectStatement);
+
+    /// The same statement with its values in it: for people to read, never to be run.
+    #[doc(hidden)]
+    fn spelled(statement: &impl sea_query::QueryStatementWriter) -> String;
+    /// The expression that renders any column as text for people, cut to `most` characters; NULL stays NULL.
+    #[doc(hidden)]
+    fn shown(column: &str, most: u32) -> sea_query::Expr;
+    /// Asks how the database would go about a statement, without running it.
+    #[doc(hidden)]
+    fn explain(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, Result<Explanation, Error>>;
+    /// Makes the connection refuse every write, or take them again.
+    #[doc(hidden)]
+    fn read_only(conn: &mut Self::Connection, on: bool) -> BoxFuture<'_, sqlx::Result<()>>;
 
     /// Looks the table up, finds its key or checks the one named, and refuses what cannot be walked safely.
     #[doc(hidden)]

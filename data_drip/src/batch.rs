@@ -243,6 +243,31 @@ fn matching<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec, range: &KeyRange) ->
     Ok(conditions)
 }
 
+/// Reads the rows of a range that match, or all that match, in the order of the key.
+pub(crate) fn read_statement<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    range: Option<&KeyRange>,
+) -> Result<SelectStatement, Error> {
+    let mut select = Query::select();
+    select.from(scope.table.to_ref());
+    match &scope.columns {
+        Some(columns) => select.columns(columns.iter().map(Alias::new)),
+        None => select.column(Asterisk),
+    };
+    let conditions = match range {
+        Some(range) => matching(scope, spec, range)?,
+        None => scope.condition(spec)?.into_iter().collect(),
+    };
+    for condition in conditions {
+        select.and_where(condition);
+    }
+    for column in &spec.columns {
+        select.order_by(Alias::new(column), Order::Asc);
+    }
+    Ok(select)
+}
+
 /// Counts the rows of a range that match.
 pub(crate) fn count_statement<DB: Backend>(
     scope: &Scope<DB>,

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::{Backend, Session};
 use crate::backfill::{BoxFuture, Context, States};
 use crate::config::Config;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, FieldError};
 use crate::hooks::{Answering, Hooks, Lookup};
-use crate::options::{Raw, Values};
+use crate::options::{Field, Mask, Raw, Values};
 use crate::registry::{Definition, Instance, Registry};
 use crate::run::{BatchId, Run, RunBatch, RunId};
 use crate::store::batches::{self, Claim};
@@ -172,12 +172,39 @@ impl<DB: Backend> Core<DB> {
         })
     }
 
+    /// A backfill with these options, or what is wrong with each of them; what is masked is not said again.
+    ///
+    /// # Errors
+    /// As [`definition`](Core::definition).
+    #[expect(clippy::type_complexity, reason = "two kinds of refusal")]
+    pub(crate) fn parse(
+        &self,
+        name: &str,
+        raw: &HashMap<String, Raw>,
+    ) -> Result<Result<Arc<dyn Instance<DB>>, Vec<FieldError>>, Error> {
+        let parsed = self.definition(name)?.parse(raw);
+        Ok(parsed.map_err(|mut wrong| {
+            let mask = Mask::of_raw(self.fields(name), raw);
+            wrong.iter_mut().for_each(|wrong| wrong.message = mask.hide(&wrong.message).into_owned());
+            wrong
+        }))
+    }
+
+    fn fields(&self, name: &str) -> &[Field] {
+        self.registry.get(name).map_or(&[], |registration| &registration.info.fields)
+    }
+
+    /// What must not be said of a run.
+    pub(crate) fn mask(&self, run: &Run) -> Mask {
+        Mask::of(self.fields(&run.backfill), &run.options)
+    }
+
     /// The run's backfill with its options.
     ///
     /// # Errors
     /// When there is no code for it, or the stored options do not fit the code any more.
     pub(crate) fn instance_of(&self, run: &Run) -> Result<Arc<dyn Instance<DB>>, Error> {
-        self.definition(&run.backfill)?.parse(&raw(&run.options)).map_err(|fields| {
+        self.parse(&run.backfill, &raw(&run.options))?.map_err(|fields| {
             let listed: Vec<_> = fields.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
             let message = format!("the stored options do not fit the code of this process: {}", listed.join("; "));
             Error::new(ErrorKind::Invalid, message).with_fields(fields)

@@ -145,6 +145,8 @@ pub struct Failure {
     source: Source,
     transient: bool,
     context: Option<String>,
+    /// Where user code panicked.
+    place: Option<String>,
 }
 
 impl Failure {
@@ -184,7 +186,27 @@ impl Failure {
 
     /// The message with the whole chain, each cause once, joined by `: `.
     pub fn full_message(&self) -> String {
-        let mut parts: Vec<String> = self.context.iter().cloned().collect();
+        self.parts().join(": ")
+    }
+
+    /// The message, each cause on a line of its own after `caused by: `, and for a panic the place, after `at `: what a
+    /// batch and a run keep. [`Report`] reads it.
+    pub fn report(&self) -> String {
+        let mut report = self.parts().join(CAUSED_BY);
+        if let Some(place) = &self.place {
+            report.push_str(AT);
+            report.push_str(place);
+        }
+        // Not every database can keep one.
+        report.replace('\0', "\u{2400}")
+    }
+
+    pub(crate) fn at(self, place: Option<String>) -> Self {
+        Self { place, ..self }
+    }
+
+    fn parts(&self) -> Vec<String> {
+        let mut parts: Vec<String> = Vec::new();
         for error in self.chain() {
             let text = error.to_string();
             // Many errors repeat their cause in their own text.
@@ -192,13 +214,58 @@ impl Failure {
                 parts.push(text);
             }
         }
-        parts.join(": ")
+        if let (Some(context), Some(first)) = (&self.context, parts.first_mut()) {
+            *first = format!("{context}: {first}");
+        }
+        parts
     }
+}
+
+const CAUSED_BY: &str = "\ncaused by: ";
+const AT: &str = "\nat ";
+
+/// A kept error, taken apart for a list: the message, its causes, and where a panic happened.
+///
+/// ```
+/// use data_drip::error::Report;
+/// let report = Report::read("row 7: no such zone\ncaused by: `Mars` is no planet of ours\nat src/zones.rs:12:5");
+/// assert_eq!(report.message, "row 7: no such zone");
+/// assert_eq!(report.causes, ["`Mars` is no planet of ours"]);
+/// assert_eq!(report.place.as_deref(), Some("src/zones.rs:12:5"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// What went wrong, on the outside.
+    pub message: String,
+    /// Why, and why that, and so on.
+    pub causes: Vec<String>,
+    /// File, line and column of a panic.
+    pub place: Option<String>,
+}
+
+impl Report {
+    /// Takes the text of [`Failure::report`] apart; any other text is a message.
+    pub fn read(text: &str) -> Self {
+        let (text, place) = match text.rsplit_once(AT) {
+            Some((text, place)) if is_place(place) => (text, Some(place.to_owned())),
+            _ => (text, None),
+        };
+        let mut parts = text.split(CAUSED_BY).map(str::to_owned);
+        Self { message: parts.next().unwrap_or_default(), causes: parts.collect(), place }
+    }
+}
+
+/// `src/backfills.rs:12:5`
+fn is_place(text: &str) -> bool {
+    let mut parts = text.rsplitn(3, ':');
+    let number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
+    number(parts.next()) && number(parts.next()) && parts.next().is_some_and(|file| !file.contains('\n'))
 }
 
 impl<E: Into<Source>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { source: error.into(), transient: false, context: None }
+        Self { source: error.into(), transient: false, context: None, place: None }
     }
 }
 
@@ -230,6 +297,18 @@ mod tests {
         let failure = Failure::from(Conversion("x".parse::<i64>().unwrap_err())).context("row 7");
         assert_eq!(failure.full_message(), "row 7: could not convert the row: invalid digit found in string");
         assert_eq!(failure.chain().count(), 2);
+        let report = Report::read(&failure.report());
+        assert_eq!(report.message, "row 7: could not convert the row");
+        assert_eq!(report.causes, ["invalid digit found in string"]);
+        assert_eq!(report.place, None);
+    }
+
+    #[test]
+    fn only_a_place_is_taken_for_one() {
+        for text in ["it broke\nat noon", "it broke\nat src/x.rs:12", "at src/x.rs:1:2", "x\nat a:1:2\nmore"] {
+            assert_eq!(Report::read(text), Report { message: text.to_owned(), ..Report::default() });
+        }
+        assert_eq!(Failure::from("a\0b").report(), "a\u{2400}b");
     }
 
     #[test]

@@ -1,4 +1,18 @@
-//! DataDrip.
+#![doc = include_str!("../../README.md")]
+//!
+//! # A reader's map
+//!
+//! | to … | look at |
+//! |---|---|
+//! | write a backfill | [`macro@backfill`], [`scope`], [`batch`], [`mod@backfill`] for the trait behind the macro |
+//! | describe its options | [`options`], [`OptionEnum`](macro@OptionEnum) |
+//! | set it up in a host | [`Builder`], [`DataDrip`], [`Worker`], [`dashboard`] |
+//! | start, steer and read runs | [`api`], [`run`], [`status`] |
+//! | read what user code said | [`logs`] |
+//! | be told of changes | [`Handler`], the hooks of [`macro@backfill`] |
+//! | test backfills | [`assert_backfills!`], [`testing`] |
+//!
+//! How a click becomes a commit, with the files it passes, is told in `ARCHITECTURE.md` of the repository.
 
 #[cfg(not(feature = "sqlite"))]
 compile_error!("data_drip needs a database: turn on its feature `sqlite`");
@@ -19,6 +33,7 @@ pub mod error;
 mod executor;
 mod hooks;
 pub mod key;
+pub mod logs;
 pub mod options;
 mod panics;
 pub mod registry;
@@ -31,14 +46,22 @@ mod suggest;
 pub mod testing;
 mod walk;
 
-pub use api::DataDrip;
+// What stands in the public interface, so that a host can name the very version.
+pub use chrono;
+pub use sqlx;
+#[cfg(feature = "dashboard")]
+pub use {axum, http};
+
+pub use api::{DataDrip, Preview};
+pub use backend::Explanation;
 pub use backfill::{Backfill, State};
 pub use builder::Builder;
 pub use data_drip_macros::{OptionEnum, backfill};
 pub use error::{Error, ErrorKind, Failure, FieldError, Result};
 pub use executor::Worker;
 pub use hooks::Handler;
-pub use run::{Backfiller, BatchId, Progress, Run, RunBatch, RunId};
+pub use logs::{LogId, LogLevel, LogLine, LogTotals};
+pub use run::{Backfiller, BatchId, Progress, Run, RunBatch, RunId, WorkerClaim, WorkerInfo, WorkerPlan};
 pub use scope::col;
 pub use status::{BatchStatus, RunStatus};
 pub use store::migrate::Migrate;

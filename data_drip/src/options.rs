@@ -4,6 +4,7 @@
 
 mod choice;
 mod input;
+mod mask;
 mod number;
 mod temporal;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use choice::OptionEnum;
 pub(crate) use choice::{enum_kind, parse_enum};
 pub(crate) use input::parse_with;
 pub use input::{Input, parse};
+pub(crate) use mask::Mask;
 pub use number::Number;
 pub use value::OptionValue;
 

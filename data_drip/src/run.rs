@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Report;
 use crate::key::KeyRange;
 use crate::options::Values;
 use crate::status::{BatchStatus, RunStatus};
@@ -114,7 +115,7 @@ pub struct Run {
     pub status: RunStatus,
     /// Who started it.
     pub backfiller: Option<Backfiller>,
-    /// Why planning failed, or why the run was refused.
+    /// Why planning failed, or why the run was refused; [`report`](Run::report) takes it apart.
     pub error: Option<String>,
     /// Not before this time.
     pub start_at: Option<DateTime<Utc>>,
@@ -160,7 +161,7 @@ pub struct RunBatch {
     pub losses: u32,
     /// The worker that holds or last held it.
     pub worker: Option<String>,
-    /// The last error, with its chain of causes.
+    /// The last error, with its chain of causes and the place of a panic; [`report`](RunBatch::report) takes it apart.
     pub error: Option<String>,
     /// Not before this time; `None` when nothing delays it.
     pub due_at: Option<DateTime<Utc>>,
@@ -168,6 +169,67 @@ pub struct RunBatch {
     pub started_at: Option<DateTime<Utc>>,
     /// When it was committed or given up.
     pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A process that executes batches, or did.
+///
+/// One that ends in good order leaves nothing behind. One that dies is shown as dead, its batches are taken over, and a day
+/// later it is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Its incarnation: another one each time that a process starts.
+    pub id: String,
+    /// The machine.
+    pub host: String,
+    /// The process there.
+    pub pid: u32,
+    /// The version of this crate.
+    pub version: String,
+    /// Batches that it works on at once.
+    pub slots: u64,
+    /// Queues whose runs it takes; empty for all.
+    pub queues: Vec<String>,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it was last heard of.
+    pub beat_at: DateTime<Utc>,
+    /// Until when it is taken to be alive without another word.
+    pub expires_at: DateTime<Utc>,
+    /// The database's clock when this was read.
+    pub read_at: DateTime<Utc>,
+    /// Whether its lease holds. Others take over what it has only when it stays silent besides.
+    pub alive: bool,
+    /// The batches in its hands, the longest first.
+    pub claims: Vec<WorkerClaim>,
+    /// The runs that it plans.
+    pub plans: Vec<WorkerPlan>,
+}
+
+/// A batch in a worker's hands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerClaim {
+    /// The run.
+    pub run_id: RunId,
+    /// The run's backfill.
+    pub backfill: String,
+    /// The batch.
+    pub batch_id: BatchId,
+    /// The batch's place in the run.
+    pub position: u64,
+    /// When it was claimed.
+    pub since: DateTime<Utc>,
+}
+
+/// A run that a worker plans.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerPlan {
+    /// The run.
+    pub run_id: RunId,
+    /// Its backfill.
+    pub backfill: String,
 }
 
 /// How far a run is, ready to be shown.
@@ -187,7 +249,19 @@ pub struct Progress {
     pub elapsed: Option<Duration>,
 }
 
+impl RunBatch {
+    /// The error taken apart: message, causes, the place of a panic.
+    pub fn report(&self) -> Option<Report> {
+        self.error.as_deref().map(Report::read)
+    }
+}
+
 impl Run {
+    /// The error taken apart: message, causes, the place of a panic.
+    pub fn report(&self) -> Option<Report> {
+        self.error.as_deref().map(Report::read)
+    }
+
     /// How far it is.
     pub fn progress(&self) -> Progress {
         let processed = self.counts.processed;
@@ -218,4 +292,93 @@ fn percent(processed: u64, total: Total, status: RunStatus) -> Option<f64> {
     }
     let percent = processed as f64 / total.count as f64 * 100.0;
     Some(percent.min(if total.exact { 100.0 } else { 99.0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap_or_default()
+    }
+
+    /// Ten minutes in, 250 elements done at 5 a second.
+    fn run(status: RunStatus, total: impl Into<Option<Total>>) -> Run {
+        Run {
+            id: RunId(1),
+            backfill: "x".into(),
+            options: crate::options::Values::new(),
+            batch_size: 10,
+            sleep: Duration::ZERO,
+            limit: None,
+            queue: "default".into(),
+            concurrency: None,
+            max_attempts: 1,
+            timeout: None,
+            status,
+            backfiller: None,
+            error: None,
+            start_at: None,
+            created_at: at(0),
+            started_at: Some(at(0)),
+            finished_at: status.is_settled().then(|| at(500)),
+            planned: false,
+            total: total.into(),
+            counts: Counts { processed: 250, ..Counts::default() },
+            throughput: Some(5.0),
+            read_at: at(600),
+        }
+    }
+
+    fn exact(count: u64) -> Total {
+        Total { count, exact: true }
+    }
+
+    fn estimated(count: u64) -> Total {
+        Total { count, exact: false }
+    }
+
+    #[test]
+    fn a_running_run_shows_share_rate_and_what_is_left() {
+        let progress = run(RunStatus::Running, exact(1_000)).progress();
+        assert_eq!(progress.percent, Some(25.0));
+        assert_eq!(progress.throughput, Some(5.0));
+        assert_eq!(progress.remaining, Some(Duration::from_secs(150)));
+        assert_eq!(progress.elapsed, Some(Duration::from_mins(10)));
+    }
+
+    #[test]
+    fn an_estimate_never_shows_a_hundred_percent_before_the_end() {
+        assert_eq!(run(RunStatus::Running, estimated(250)).progress().percent, Some(99.0));
+        assert_eq!(run(RunStatus::Running, estimated(100)).progress().percent, Some(99.0));
+        assert_eq!(run(RunStatus::Running, exact(250)).progress().percent, Some(100.0));
+        assert_eq!(run(RunStatus::Completed, estimated(1_000)).progress().percent, Some(100.0));
+    }
+
+    #[test]
+    fn without_a_total_there_is_neither_share_nor_time_left() {
+        for total in [None, Some(estimated(0))] {
+            let progress = run(RunStatus::Running, total).progress();
+            assert_eq!((progress.percent, progress.remaining), (None, None));
+        }
+    }
+
+    #[test]
+    fn only_an_active_run_has_a_rate() {
+        for status in [RunStatus::Pending, RunStatus::Paused, RunStatus::Stopped, RunStatus::Failed] {
+            let progress = run(status, exact(1_000)).progress();
+            assert_eq!((progress.throughput, progress.remaining), (None, None), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_settled_run_took_the_time_until_it_was_settled_and_one_not_begun_took_none() {
+        assert_eq!(run(RunStatus::Failed, exact(1_000)).progress().elapsed, Some(Duration::from_secs(500)));
+        let mut early = run(RunStatus::Pending, None::<Total>);
+        early.started_at = None;
+        assert_eq!(early.progress().elapsed, None);
+        // A clock that jumped back shows no negative time.
+        early.started_at = Some(at(10_000));
+        assert_eq!(early.progress().elapsed, None);
+    }
 }

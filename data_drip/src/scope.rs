@@ -10,7 +10,7 @@ use sea_query::{Alias, IntoTableRef, TableRef};
 
 pub use self::filter::{Column, Filter, IntoOperand, Operand, col};
 pub use self::value::{IntoSetting, IntoValue, Value};
-use crate::backend::{Backend, KeySpec};
+use crate::backend::{Backend, Described, KeySpec};
 use crate::error::{Error, ErrorKind};
 
 /// A table by name, with its schema where one is named. Never split, never parsed: quoted as it is.
@@ -182,6 +182,14 @@ impl<DB: Backend> Scope<DB> {
     /// [`ErrorKind::Unsupported`] for what cannot be walked safely, [`ErrorKind::Configuration`] for columns that the
     /// table does not have; the message says how to mend it.
     pub(crate) async fn resolve(&self, conn: &mut DB::Connection) -> Result<KeySpec, Error> {
+        Ok(self.describe(conn).await?.key)
+    }
+
+    /// The same, with all columns of the table.
+    ///
+    /// # Errors
+    /// As [`resolve`](Scope::resolve).
+    pub(crate) async fn describe(&self, conn: &mut DB::Connection) -> Result<Described, Error> {
         let mut found = DB::describe(conn, &self.table, self.key.as_deref()).await?;
         let mut used: Vec<&str> = self.columns.iter().flatten().map(String::as_str).collect();
         self.filters.iter().for_each(|filter| filter.columns(&mut used));
@@ -191,7 +199,7 @@ impl<DB: Backend> Scope<DB> {
             }
         }
         found.key.by_key_only = DB::needs_key_order(conn, self, &found.key).await?;
-        Ok(found.key)
+        Ok(found)
     }
 
     /// All filters as one condition; `None` without any.

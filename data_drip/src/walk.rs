@@ -5,12 +5,14 @@
 //! or not, and then filtered reads within it. A batch never spans more than one stride, so that no statement of
 //! the batch scans further than a stride either.
 
+mod look;
 mod read;
 
 use std::time::{Duration, Instant};
 
 use sea_query::Order;
 
+pub(crate) use self::look::Counted;
 use self::read::{Of, Page, Reader, unsigned};
 pub(crate) use self::read::{in_range, key_at, null_key};
 use crate::backend::{Backend, KeySpec};
@@ -157,18 +159,31 @@ impl<'s, DB: Backend> Walk<'s, DB> {
             let count = row.map_or(Ok(None), |row| DB::int(&row, 0))?;
             return Ok(Total { count: unsigned(count), exact: true });
         }
+        let count = self.estimate(conn, session, upto, budget.mul_f64(0.125)).await?;
+        Ok(Total { count, exact: false })
+    }
+
+    /// About how many rows match up to `upto`: the table's rows by its statistics, times the share of matches at both
+    /// ends of it. Each end has `moment` of its own, even when what went before took longer than it was given.
+    async fn estimate(
+        &self,
+        conn: &mut DB::Connection,
+        session: &DB::Session,
+        upto: &Key,
+        moment: Duration,
+    ) -> Result<u64, Error> {
+        let mut reader = self.reader(conn, session);
         let (mut seen, mut matched) = (0, 0);
         for order in [Order::Asc, Order::Desc] {
             let statement = read::sample(self.scope, self.spec, upto, &order, SAMPLE)?;
-            // A moment of its own for each, even when counting took longer than it was given.
-            if let Ok(Some(row)) = reader.within(Instant::now() + budget.mul_f64(0.125), statement).await? {
+            if let Ok(Some(row)) = reader.within(Instant::now() + moment, statement).await? {
                 seen += unsigned(DB::int(&row, 0)?);
                 matched += unsigned(DB::int(&row, 1)?);
             }
         }
         let about = DB::rows_about(conn, self.spec).await?.unwrap_or(seen).max(seen);
         let count = u128::from(about) * u128::from(matched) / u128::from(seen.max(1));
-        Ok(Total { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
     fn reader<'r>(&'r self, conn: &'r mut DB::Connection, session: &'r DB::Session) -> Reader<'r, DB> {

@@ -5,20 +5,17 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
-use crate::backend::{Backend, KeySpec};
+use crate::api::asked::{Asked, Checked};
+use crate::backend::Backend;
 use crate::backfill::BoxFuture;
-use crate::config::LONGEST_SLEEP;
 use crate::core::{Core, Link, PATIENCE};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::hooks::Event;
-use crate::options::{Choice, DEFAULT_QUEUE, Raw, Settings};
-use crate::registry::{Definition, Instance, scope_of};
+use crate::options::Raw;
 use crate::run::{Backfiller, Run, RunId};
-use crate::scope::Scope;
+use crate::store::patiently;
 use crate::store::runs::{self, NewRun};
-use crate::store::{int, patiently};
 use crate::walk::Walk;
 
 /// How long to look for a first row before the scope counts as not known to be empty.
@@ -39,33 +36,9 @@ pub struct Enqueue<'a, DB: Backend> {
     conn: Option<&'a mut DB::Connection>,
 }
 
-/// What was asked for, apart from where to write it.
-struct Asked<'a, DB: Backend> {
-    core: &'a Core<DB>,
-    name: String,
-    options: Result<HashMap<String, Raw>, String>,
-    batch_size: Option<u64>,
-    sleep: Option<Duration>,
-    limit: Option<u64>,
-    queue: Option<String>,
-    start_at: Option<DateTime<Utc>>,
-    by: Option<Backfiller>,
-}
-
 impl<'a, DB: Backend> Enqueue<'a, DB> {
     pub(super) fn new(core: &'a Core<DB>, name: &str, options: Result<HashMap<String, Raw>, String>) -> Self {
-        let asked = Asked {
-            core,
-            name: name.to_owned(),
-            options,
-            batch_size: None,
-            sleep: None,
-            limit: None,
-            queue: None,
-            start_at: None,
-            by: None,
-        };
-        Self { asked, conn: None }
+        Self { asked: Asked::new(core, name, options), conn: None }
     }
 
     /// Elements per batch.
@@ -114,13 +87,6 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
     }
 }
 
-/// A request that passed every check.
-struct Checked<DB: Backend> {
-    new: NewRun,
-    scope: Scope<DB>,
-    spec: KeySpec,
-}
-
 impl<DB: Backend> Asked<'_, DB> {
     async fn enqueue_in(self, conn: &mut DB::Connection) -> Result<Run, Error> {
         let checked = self.checked(conn).await?;
@@ -146,88 +112,6 @@ impl<DB: Backend> Asked<'_, DB> {
         runs::find::<DB>(link, id).await?.ok_or_else(|| super::no_run(id))
     }
 
-    /// Everything that can be refused by looking at the request, the code and the catalogue; all fields at once.
-    async fn checked(&self, conn: &mut DB::Connection) -> Result<Checked<DB>, Error> {
-        let definition = self.core.definition(&self.name)?;
-        let settings = self.core.registry.get(&self.name).map_or(Settings::DEFAULT, |r| r.info.settings);
-        let config = &self.core.config;
-        let batch_size = self.batch_size.unwrap_or_else(|| config.batch_size_for(&settings));
-        let queue = self.queue.clone().unwrap_or_else(|| settings.queue.unwrap_or(DEFAULT_QUEUE).to_owned());
-
-        let mut wrong = Vec::new();
-        let instance = match &self.options {
-            Ok(raw) => definition.parse(raw).map_err(|fields| wrong.extend(fields)).ok(),
-            Err(message) => {
-                wrong.push(FieldError::new("base", message.as_str()));
-                None
-            }
-        };
-        if batch_size < 1 {
-            wrong.push(FieldError::new("batch_size", "must be at least 1"));
-        } else if i64::try_from(batch_size).is_err() {
-            wrong.push(FieldError::new("batch_size", "is too large"));
-        }
-        if self.limit == Some(0) {
-            wrong.push(FieldError::new("limit", "must be at least 1; leave it out for all rows"));
-        }
-        let sleep = self.sleep.unwrap_or_else(|| config.sleep_for(&settings));
-        if sleep > LONGEST_SLEEP {
-            wrong.push(FieldError::new("sleep", "must be at most a day"));
-        }
-        if queue.trim().is_empty() {
-            wrong.push(FieldError::new("queue", "must not be blank"));
-        }
-        if let Some(instance) = &instance {
-            wrong.extend(self.not_offered(&**definition, &**instance, conn).await?);
-        }
-        let Some(instance) = instance.filter(|_| wrong.is_empty()) else { return Err(Error::invalid(wrong)) };
-
-        let scope =
-            scope_of(&*instance).map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
-        let spec = scope.resolve(conn).await?;
-        let new = NewRun {
-            backfill: self.name.clone(),
-            options: instance.values(),
-            batch_size,
-            sleep,
-            limit: self.limit.map(|limit| limit.min(int(u64::MAX).unsigned_abs())),
-            queue,
-            concurrency: settings.concurrency,
-            max_attempts: settings.max_attempts.max(1),
-            timeout_ms: settings.timeout_ms,
-            backfiller: self.by.clone(),
-            start_at: self.start_at,
-        };
-        Ok(Checked { new, scope, spec })
-    }
-
-    /// Values of options whose choices come from the database, and are none of those.
-    async fn not_offered(
-        &self,
-        definition: &dyn Definition<DB>,
-        instance: &dyn Instance<DB>,
-        conn: &mut DB::Connection,
-    ) -> Result<Vec<FieldError>, Error> {
-        let mut wrong = Vec::new();
-        let Some(registration) = self.core.registry.get(&self.name) else { return Ok(wrong) };
-        let values = instance.values();
-        for field in registration.info.fields.iter().filter(|field| field.has_choices) {
-            let given = values.get(field.name).unwrap_or(&Value::Null);
-            let many = given.as_array().map_or(std::slice::from_ref(given), Vec::as_slice);
-            let given: Vec<_> = many.iter().filter(|value| !value.is_null()).map(plain).collect();
-            if given.is_empty() {
-                continue;
-            }
-            let Some(offered) = choices(definition, field.name, conn).await? else { continue };
-            let strange = given.iter().find(|value| !offered.iter().any(|choice| choice.value == **value));
-            if let Some(value) = strange {
-                let shown = if field.masked { "the value".to_owned() } else { format!("`{value}`") };
-                wrong.push(FieldError::new(field.name, format!("{shown} is not among the values to choose from")));
-            }
-        }
-        Ok(wrong)
-    }
-
     /// Refuses a scope without rows, as far as that shows in time.
     async fn probe(&self, link: &mut Link<DB>, checked: &Checked<DB>) -> Result<(), Error> {
         if self.start_at.is_some_and(|at| at > Utc::now()) {
@@ -239,23 +123,6 @@ impl<DB: Backend> Asked<'_, DB> {
             Some(true) | None => Ok(()),
         }
     }
-}
-
-/// A JSON value as a choice spells it.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Asks user code for the values of an option.
-pub(super) async fn choices<DB: Backend>(
-    definition: &dyn Definition<DB>,
-    field: &str,
-    conn: &mut DB::Connection,
-) -> Result<Option<Vec<Choice>>, Error> {
-    definition.choices(field, conn).await.map_err(|failure| {
-        let message = format!("the values of `{field}` could not be listed: {}", failure.full_message());
-        Error::new(ErrorKind::Database, message)
-    })
 }
 
 /// [`insert`] in a transaction of its own.

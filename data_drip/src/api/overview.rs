@@ -8,8 +8,8 @@ use crate::backend::Backend;
 use crate::error::Error;
 use crate::registry::scope_of;
 use crate::run::{Backfiller, Run, RunId};
-pub use crate::store::overview::{BackfillSummary, BatchDuration, Slice};
 use crate::store::overview::{self, FailedBatch};
+pub use crate::store::overview::{BackfillSummary, BatchDuration, Slice};
 
 /// Failed batches that are looked at to group their errors, and how much of each error.
 const FAILURES_READ: u32 = 1_000;

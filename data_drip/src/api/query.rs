@@ -1,4 +1,4 @@
-//! Listing runs and batches, a page at a time.
+//! Listing runs, batches and what was said in them, a page at a time.
 
 use std::future::IntoFuture;
 
@@ -6,9 +6,10 @@ use crate::backend::Backend;
 use crate::backfill::BoxFuture;
 use crate::core::Core;
 use crate::error::Error;
-use crate::run::{Run, RunBatch, RunId};
+use crate::logs::{LogId, LogLevel, LogLine};
+use crate::run::{BatchId, Run, RunBatch, RunId};
 use crate::status::{BatchStatus, RunStatus};
-use crate::store::{batches, runs};
+use crate::store::{batches, logs, runs};
 
 /// Which runs, newest first; await it.
 #[must_use = "nothing happens before it is awaited"]
@@ -119,6 +120,69 @@ impl<'a, DB: Backend> IntoFuture for BatchQuery<'a, DB> {
             let mut conn = self.core.pool.acquire().await?;
             let ids = batches::list::<DB>(&mut conn, self.run, &self.filter).await?;
             Ok(batches::select::<DB>(&mut conn, &ids).await?)
+        })
+    }
+}
+
+/// Which lines of a run's log, oldest first; await it.
+#[must_use = "nothing happens before it is awaited"]
+pub struct LogQuery<'a, DB: Backend> {
+    core: &'a Core<DB>,
+    run: RunId,
+    filter: logs::Filter,
+}
+
+impl<'a, DB: Backend> LogQuery<'a, DB> {
+    pub(super) fn new(core: &'a Core<DB>, run: RunId) -> Self {
+        let filter = logs::Filter { batch: None, level: None, after: None, before: None, backwards: false, limit: 100 };
+        Self { core, run, filter }
+    }
+
+    /// Only what was said in this batch.
+    pub fn batch(mut self, id: BatchId) -> Self {
+        self.filter.batch = Some(id);
+        self
+    }
+
+    /// Only lines of this level and worse.
+    pub fn level(mut self, level: LogLevel) -> Self {
+        self.filter.level = Some(level);
+        self
+    }
+
+    /// Only lines written after this one: the next page, or what is new.
+    pub fn after(mut self, id: LogId) -> Self {
+        self.filter.after = Some(id);
+        self
+    }
+
+    /// Only lines written before this one.
+    pub fn before(mut self, id: LogId) -> Self {
+        self.filter.before = Some(id);
+        self
+    }
+
+    /// The newest lines, newest first.
+    pub fn newest_first(mut self) -> Self {
+        self.filter.backwards = true;
+        self
+    }
+
+    /// At most this many; 100.
+    pub fn limit(mut self, lines: u32) -> Self {
+        self.filter.limit = lines;
+        self
+    }
+}
+
+impl<'a, DB: Backend> IntoFuture for LogQuery<'a, DB> {
+    type Output = Result<Vec<LogLine>, Error>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut conn = self.core.pool.acquire().await?;
+            Ok(logs::list::<DB>(&mut conn, self.run, &self.filter).await?)
         })
     }
 }

@@ -70,7 +70,8 @@ pub(super) fn throughput(run: &Run, measured: &Throughput) -> Option<Bars> {
             let begins = measured.width.saturating_mul(u32::try_from(slice.index).unwrap_or(u32::MAX));
             let rate = rate(slice.processed, span.saturating_sub(begins), measured.width);
             let begins = format::duration(begins);
-            let title = format!("{} rows/s, {} batches, after {begins}", short_rate(rate), format::number(slice.batches));
+            let title =
+                format!("{} rows/s, {} batches, after {begins}", short_rate(rate), format::number(slice.batches));
             (slice.index, rate, title)
         })
         .collect();
@@ -79,10 +80,7 @@ pub(super) fn throughput(run: &Run, measured: &Throughput) -> Option<Bars> {
         return None;
     }
     let top = format!("{} rows/s", short_rate(greatest));
-    let label = format!(
-        "Rows per second over time, in slices of {}; at most {top}",
-        format::duration(measured.width)
-    );
+    let label = format!("Rows per second over time, in slices of {}; at most {top}", format::duration(measured.width));
     let least = if run.finished_at.is_some() { PLACES_SETTLED } else { PLACES };
     let mut bars = Bars::new(&values, measured.slices.max(least), top, label);
     bars.from = run.started_at.map(Moment::from);

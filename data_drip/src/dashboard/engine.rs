@@ -6,13 +6,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{BackfillSummary, BatchDuration, DataDrip, Defaults, Failures, Throughput};
+use crate::api::{BackfillSummary, BatchDuration, DataDrip, Defaults, Failures, Preview, Throughput};
 use crate::backend::Backend;
 use crate::backfill::BoxFuture;
 use crate::error::{Error, FieldError};
+use crate::logs::{LogId, LogLevel, LogLine, LogTotals};
 use crate::options::{Choice, Raw};
 use crate::registry::BackfillInfo;
-use crate::run::{Backfiller, Run, RunBatch, RunId};
+use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, WorkerInfo};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::runs::RunEvent;
 
@@ -53,6 +54,18 @@ pub(super) enum From {
     After(u64),
     /// Those in front of this position, the last one first.
     Before(u64),
+}
+
+/// Which lines of a run's log to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogFilter {
+    pub(super) batch: Option<BatchId>,
+    /// This bad or worse.
+    pub(super) level: Option<LogLevel>,
+    pub(super) after: Option<LogId>,
+    pub(super) before: Option<LogId>,
+    pub(super) newest_first: bool,
+    pub(super) limit: u32,
 }
 
 /// A run to create, as a form gave it.
@@ -102,8 +115,13 @@ pub(super) trait Engine: Send + Sync {
     fn failures(&self, id: RunId) -> Answer<'_, Failures>;
     /// Cancelled when the host shuts down: streams end.
     fn closing(&self) -> CancellationToken;
+    fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>>;
+    fn log_totals(&self, id: RunId) -> Answer<'_, LogTotals>;
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>>;
     /// What is wrong with the options alone: a form that is refused for other reasons says it all at once.
     fn check_options(&self, new: &NewRun) -> Vec<FieldError>;
+    /// What the run would do; nothing is written.
+    fn preview(&self, new: NewRun) -> Answer<'_, Preview>;
     fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run>;
     fn act<'a>(&'a self, verb: Verb, id: RunId, by: &'a Backfiller) -> Answer<'a, Run>;
 }
@@ -205,9 +223,51 @@ impl<DB: Backend> Engine for DataDrip<DB> {
         self.core.signals.closing.clone()
     }
 
+    fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>> {
+        Box::pin(async move {
+            let mut query = self.logs(id).limit(filter.limit);
+            if let Some(batch) = filter.batch {
+                query = query.batch(batch);
+            }
+            if let Some(level) = filter.level {
+                query = query.level(level);
+            }
+            if let Some(after) = filter.after {
+                query = query.after(after);
+            }
+            if let Some(before) = filter.before {
+                query = query.before(before);
+            }
+            if filter.newest_first {
+                query = query.newest_first();
+            }
+            query.await
+        })
+    }
+
+    fn log_totals(&self, id: RunId) -> Answer<'_, LogTotals> {
+        Box::pin(self.log_totals(id))
+    }
+
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>> {
+        Box::pin(self.workers())
+    }
+
     fn check_options(&self, new: &NewRun) -> Vec<FieldError> {
-        let definition = self.core.definition(&new.backfill);
-        definition.ok().and_then(|definition| definition.parse(&new.options).err()).unwrap_or_default()
+        self.core.parse(&new.backfill, &new.options).ok().and_then(Result::err).unwrap_or_default()
+    }
+
+    fn preview(&self, new: NewRun) -> Answer<'_, Preview> {
+        Box::pin(async move {
+            let mut previewing = self.preview_raw(&new.backfill, new.options);
+            if let Some(size) = new.batch_size {
+                previewing = previewing.batch_size(size);
+            }
+            if let Some(limit) = new.limit {
+                previewing = previewing.limit(limit);
+            }
+            previewing.await
+        })
     }
 
     fn create<'a>(&'a self, new: NewRun, by: &'a Backfiller) -> Answer<'a, Run> {

@@ -61,8 +61,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 
 /// Renders a page for a visitor.
 pub(super) fn html(template: &str, visitor: &Visitor, page: &impl Serialize) -> Result<String, Problem> {
-    render(template, &visitor.base, Some(visitor), Value::from(Serde(page)))
-        .map_err(|error| Problem::internal(&error))
+    render(template, &visitor.base, Some(visitor), Value::from(Serde(page))).map_err(|error| Problem::internal(&error))
 }
 
 /// A page for a visitor.
@@ -120,13 +119,13 @@ mod tests {
     fn no_template_has_anything_inline() {
         for (name, source) in TEMPLATES {
             let source = source.to_ascii_lowercase();
-            for forbidden in
-                ["<style", "style=", "javascript:", "|safe", "| safe", "autoescape", "http:", "https:"]
-            {
+            for forbidden in ["<style", "style=", "javascript:", "|safe", "| safe", "autoescape", "http:", "https:"] {
                 assert!(!source.contains(forbidden), "{name} contains `{forbidden}`");
             }
             let scripts: Vec<_> = source.split("<script").skip(1).collect();
-            let module = |rest: &&str| rest.starts_with(" type=\"module\" src=\"{{ base }}{{ assets }}/dashboard.js\"></script>");
+            let module = |rest: &&str| {
+                rest.starts_with(" type=\"module\" src=\"{{ base }}{{ assets }}/dashboard.js\"></script>")
+            };
             assert!(scripts.iter().all(module), "{name} has a script that is not the module");
             let handler = source.split([' ', '\n']).find(|word| word.starts_with("on") && word.contains('='));
             assert_eq!(handler, None, "{name} has an event handler");

@@ -12,6 +12,7 @@ use crate::core::Link;
 use crate::error::Failure;
 use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
+use crate::logs::Capture;
 use crate::panics::caught;
 use crate::run::RunId;
 use crate::scope::Scope;
@@ -39,12 +40,15 @@ pub(super) async fn run<DB: Backend>(
     skip: Vec<RunId>,
 ) -> (Option<Link<DB>>, Ended) {
     let span = tracing::info_span!("batch", run = claim.batch.run_id.0, batch = claim.batch.id.0, epoch = claim.epoch);
-    let attempt = Attempt { engine: Arc::clone(engine), claim: claim.clone(), cancel, skip };
-    match tokio::spawn(attempt.run(link).instrument(span)).await {
+    let said = Capture::default();
+    let attempt = Attempt { engine: Arc::clone(engine), claim: claim.clone(), cancel, skip, said: said.clone() };
+    let outcome = match tokio::spawn(attempt.run(link).instrument(span)).await {
         Ok(outcome) => outcome,
         // User code is caught inside; this would be a mistake of ours, or the runtime going away.
         Err(error) => (None, transient(claim, format!("the attempt ended unexpectedly: {error}"))),
-    }
+    };
+    engine.desk.hand_over(claim, said.take());
+    outcome
 }
 
 struct Attempt<DB: Backend> {
@@ -52,6 +56,8 @@ struct Attempt<DB: Backend> {
     claim: Claim,
     cancel: CancellationToken,
     skip: Vec<RunId>,
+    /// Hears what user code says.
+    said: Capture,
 }
 
 /// How the work inside the transaction ended; nothing is committed yet.
@@ -232,11 +238,12 @@ impl<DB: Backend> Attempt<DB> {
             limit: code.run.limit.map(|_| self.claim.batch.planned_size),
             lock: code.lock,
         });
+        let work = self.said.hear(&code.mask, caught(|| code.instance.process(&mut batch, &code.context)));
         let outcome = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(Worked::Released),
             after = elapsed(code.run.timeout) => Err(Worked::TimedOut(after)),
-            outcome = caught(|| code.instance.process(&mut batch, &code.context)) => outcome.map_err(Worked::Failed),
+            outcome = work => outcome.map_err(Worked::Failed),
         };
         if matches!(outcome, Err(Worked::Released | Worked::TimedOut(_))) {
             session.interrupt();
@@ -306,7 +313,7 @@ impl<DB: Backend> Attempt<DB> {
     }
 
     fn failed(&self, failure: &Failure, code: &Code<DB>) -> Ended {
-        let error = failure.full_message();
+        let error = code.mask.hide(&failure.report()).into_owned();
         if failure.is_transient() || failure.chain().any(DB::is_transient) {
             return transient(&self.claim, error);
         }

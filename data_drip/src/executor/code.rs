@@ -7,6 +7,7 @@ use crate::backend::{Backend, KeySpec};
 use crate::backfill::Context;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind};
+use crate::options::Mask;
 use crate::registry::{Instance, scope_of};
 use crate::run::{Run, RunId};
 use crate::scope::Scope;
@@ -22,6 +23,8 @@ pub(super) struct Code<DB: Backend> {
     pub(super) context: Context,
     pub(super) spec: KeySpec,
     pub(super) lock: bool,
+    /// What must not be said of it.
+    pub(super) mask: Mask,
 }
 
 impl<DB: Backend> Code<DB> {
@@ -85,16 +88,18 @@ impl<DB: Backend> Codes<DB> {
 async fn load<DB: Backend>(core: &Core<DB>, conn: &mut DB::Connection, id: RunId) -> Result<Code<DB>, Unfit> {
     let run = runs::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
     let plan = plans::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let mask = core.mask(&run);
     let instance = core.instance_of(&run).map_err(Unfit::Code)?;
     let spec = spec_of(&*instance, conn, plan.spec.as_ref()).await.map_err(|error| match error.kind() {
         ErrorKind::Database => Unfit::Database(sqlx::Error::Protocol(error.to_string())),
         ErrorKind::Conflict => Unfit::Table(error),
-        _ => Unfit::Code(error),
+        // It may quote the options: a panic of `scope` does.
+        kind => Unfit::Code(Error::new(kind, mask.hide(&error.to_string()).into_owned())),
     })?;
     let lock = core.registry.get(&run.backfill).is_none_or(|registration| registration.info.settings.lock);
     let run = Arc::new(run);
     let context = Context::new(Arc::clone(&run), core.states.clone());
-    Ok(Code { run, instance, context, spec, lock })
+    Ok(Code { run, instance, context, spec, lock, mask })
 }
 
 /// The table and key that the code names, as the catalogue describes them; [`ErrorKind::Conflict`] when others are
@@ -104,7 +109,7 @@ pub(super) async fn spec_of<DB: Backend>(
     conn: &mut DB::Connection,
     pinned: Option<&KeySpec>,
 ) -> Result<KeySpec, Error> {
-    let scope = scope_of(instance).map_err(|failure| Error::new(ErrorKind::Unsupported, failure.full_message()))?;
+    let scope = scope_of(instance).map_err(|failure| Error::new(ErrorKind::Unsupported, failure.report()))?;
     let spec = scope.resolve(conn).await?;
     match pinned {
         Some(pinned) if *pinned != spec => Err(Error::new(

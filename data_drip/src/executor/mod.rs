@@ -9,6 +9,7 @@ mod code;
 mod lease;
 mod planner;
 mod schedule;
+mod scribe;
 mod slot;
 mod sweep;
 
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use self::code::Codes;
 use self::lease::Lease;
+use self::scribe::Desk;
 use crate::api::DataDrip;
 use crate::backend::{Backend, ConnectOptions};
 use crate::core::{Core, Link};
@@ -52,6 +54,7 @@ pub(crate) struct Engine<DB: Backend> {
     wanted: Wanted,
     lease: Arc<Lease>,
     codes: Codes<DB>,
+    desk: Desk,
     /// Runs whose pinned table or key is not what this process's code says: left to others.
     refused: Mutex<HashSet<RunId>>,
     /// Held shared by each batch, alone by one that a process died of.
@@ -133,6 +136,8 @@ pub struct Worker<DB: Backend> {
     tasks: TaskTracker,
     /// Ends the heart when the last of the rest is gone.
     heart: lease::Heart,
+    /// Writes what batches said, to the last of them.
+    scribe: tokio::task::JoinHandle<()>,
 }
 
 impl<DB: Backend> DataDrip<DB> {
@@ -161,6 +166,7 @@ impl<DB: Backend> DataDrip<DB> {
             (own_pool::<DB>(DB::frugal(options.clone()), 2), own_pool::<DB>(options.clone(), config.slots))
         };
         let counting = own_pool::<DB>(DB::frugal(options), config.slots);
+        let (desk, inbox) = Desk::new();
         let engine = Arc::new(Engine {
             lease: Arc::new(Lease::new(config.lease)),
             core: Arc::clone(&core),
@@ -171,6 +177,7 @@ impl<DB: Backend> DataDrip<DB> {
             worker,
             wanted,
             codes: Codes::default(),
+            desk,
             refused: Mutex::default(),
             alone: RwLock::new(()),
             draining: CancellationToken::new(),
@@ -185,7 +192,8 @@ impl<DB: Backend> DataDrip<DB> {
         tasks.spawn(planner::plan(Arc::clone(&engine)));
         tasks.spawn(sweep::sweep(Arc::clone(&engine)));
         tasks.close();
-        Worker { engine, tasks, heart }
+        let scribe = tokio::spawn(scribe::write(Arc::clone(&engine), inbox));
+        Worker { engine, tasks, heart, scribe }
     }
 }
 
@@ -209,14 +217,19 @@ impl<DB: Backend> Worker<DB> {
 
     /// Claims nothing more, waits for batches in flight as long as the builder's `grace` says, rolls back the rest,
     /// gives everything back, and runs the hooks that are due.
-    pub async fn shutdown(self) {
-        let core = &self.engine.core;
+    pub async fn shutdown(mut self) {
+        let core = Arc::clone(&self.engine.core);
         core.signals.closing.cancel();
         self.engine.drain();
         if tokio::time::timeout(core.config.grace, self.tasks.wait()).await.is_err() {
             tracing::warn!("batches in flight did not end in time and are rolled back");
             self.engine.abort();
             self.tasks.wait().await;
+        }
+        self.engine.desk.closed.cancel();
+        if tokio::time::timeout(core.config.grace, &mut self.scribe).await.is_err() {
+            tracing::warn!("what user code said last could not be written down in time");
+            self.scribe.abort();
         }
         self.heart.stop().await;
         let retired = async {
@@ -256,6 +269,7 @@ impl<DB: Backend> Drop for Worker<DB> {
             self.engine.drain();
             self.engine.abort();
         }
+        self.engine.desk.closed.cancel();
     }
 }
 

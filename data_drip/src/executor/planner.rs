@@ -34,6 +34,8 @@ const MOST_AHEAD: usize = 512;
 const BREATH: Duration = Duration::from_secs(1);
 /// How long a count of the whole scope may take before it becomes an estimate.
 const COUNT: Duration = Duration::from_secs(1);
+/// How long the first batches have the machine to themselves before the count begins: it keeps a core busy.
+const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Plans every run that nobody else plans, until the engine drains.
 pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
@@ -215,15 +217,22 @@ struct Planner<'a, DB: Backend> {
 impl<DB: Backend> Planner<'_, DB> {
     async fn run(&self, plan: Plan) -> Result<(), Halt> {
         let run = self.find().await?;
+        self.plan(&run, plan).await.map_err(|halt| match halt {
+            Halt::Refused(error) => Halt::Refused(self.engine.core.mask(&run).hide(&error).into_owned()),
+            halt => halt,
+        })
+    }
+
+    async fn plan(&self, run: &Run, plan: Plan) -> Result<(), Halt> {
         if !plan.prepared && plan.losses >= schedule::MOST_PLANNER_LOSSES {
             let error = format!("given up: {} processes died while they prepared this run", plan.losses);
             return Err(Halt::Refused(error));
         }
-        let instance = self.engine.core.instance_of(&run).map_err(|error| Halt::Refused(error.to_string()))?;
+        let instance = self.engine.core.instance_of(run).map_err(|error| Halt::Refused(error.to_string()))?;
         if !plan.prepared {
-            self.prepare(&run, &*instance).await?;
+            self.prepare(run, &*instance).await?;
         }
-        let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.full_message()))?;
+        let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.report()))?;
         let spec = self.spec(&*instance, &plan).await?;
         let walk = Walk::new(&scope, &spec);
         let upper = match plan.upper.clone() {
@@ -234,7 +243,7 @@ impl<DB: Backend> Planner<'_, DB> {
                 None => return self.advance(None, None, &[], plan.batches, true).await,
             },
         };
-        self.walk(&run, &walk, plan, &upper).await
+        self.walk(run, &walk, plan, &upper).await
     }
 
     async fn find(&self) -> Result<Run, Halt> {
@@ -272,7 +281,7 @@ impl<DB: Backend> Planner<'_, DB> {
             failed += 1;
             let passing = failure.is_transient() || failure.chain().any(DB::is_transient);
             if !passing || failed > schedule::MOST_TRANSIENTS {
-                return Err(Halt::Refused(format!("before_run refused the run: {}", failure.full_message())));
+                return Err(Halt::Refused(format!("before_run refused the run: {}", failure.report())));
             }
             self.pause(schedule::after_transient(failed)).await?;
         }
@@ -349,12 +358,15 @@ impl<DB: Backend> Planner<'_, DB> {
             let _ended = ended.clone().drop_guard();
             self.steps(run, walk, plan, upper, &started).await
         };
+        let begun = async {
+            started.cancelled().await;
+            tokio::time::sleep(HEAD_START).await;
+        };
         let counting = async {
             tokio::select! {
                 biased;
                 () = ended.cancelled() => {}
-                // The first batch must not wait for the count.
-                () = started.cancelled() => if !counted { self.count(walk, upper, &ended).await },
+                () = begun => if !counted { self.count(walk, upper, &ended).await },
             }
         };
         tokio::join!(planning, counting).0

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::backend::Backend;
@@ -10,6 +9,7 @@ use crate::backfill::{Backfill, BoxFuture, Context, Hook};
 use crate::batch::Batch;
 use crate::error::{Failure, FieldError, Result};
 use crate::options::{Choice, Field, Raw, Values, parse_with};
+use crate::panics::caught_now;
 use crate::run::{Run, RunBatch};
 use crate::scope::Scope;
 
@@ -57,8 +57,7 @@ pub(crate) trait Instance<DB: Backend>: Send + Sync {
 
 /// The scope of a backfill; it is user code, and may panic.
 pub(crate) fn scope_of<DB: Backend>(instance: &dyn Instance<DB>) -> crate::Result<Scope<DB>> {
-    catch_unwind(AssertUnwindSafe(|| instance.scope()))
-        .map_err(|panic| Failure::from(format!("`scope` panicked: {}", crate::panics::message(&*panic))))
+    caught_now("`scope`", || instance.scope())
 }
 
 /// An instance built in code. Its bounds are not checked yet: parse its [`values`](Instance::values) for that.

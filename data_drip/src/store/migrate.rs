@@ -1,5 +1,7 @@
 //! Bringing the engine's own tables up to date.
 
+use std::fmt::Write as _;
+
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
@@ -32,7 +34,9 @@ migrations! {
     3 "0003_create_backfill_runs",
     4 "0004_create_backfill_run_batches",
     5 "0005_create_run_events",
-    6 "0006_set_version",
+    6 "0006_create_run_logs",
+    7 "0007_create_run_log_totals",
+    8 "0008_set_version",
 }
 
 /// The migrator's own table: sharing sqlx's default with the host makes each refuse the other's migrations.
@@ -44,8 +48,34 @@ pub enum Migrate {
     /// At start-up, by `build()`: safe when many processes start at once.
     #[default]
     Apply,
-    /// Never: `build()` only checks, for roles that may not change the schema. The SQL is in `migrations/`.
+    /// Never: `build()` only checks, for roles that may not change the schema. [`Migrate::sql`] is what to run instead.
     Check,
+}
+
+impl Migrate {
+    /// The SQL that creates DataDrip's tables in an empty database, for whoever may change the schema to look at and run.
+    ///
+    /// It also notes in the migrator's own table what it did, so that a later [`Migrate::Apply`] goes on from there.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// println!("{}", data_drip::Migrate::sql::<sqlx::Sqlite>());
+    /// ```
+    pub fn sql<DB: Backend>() -> String {
+        let mut script = format!("{}\n", DB::MIGRATOR_TABLE);
+        for migration in migrator(DB::MIGRATIONS).iter() {
+            let (version, checksum) = (migration.version, DB::bytes_literal(&migration.checksum));
+            let sql = migration.sql.as_str().trim();
+            let end = if sql.ends_with(';') { "" } else { ";" };
+            let _ = write!(
+                script,
+                "\n{sql}{end}\nINSERT INTO {TABLE} (version, description, success, checksum, execution_time)\n\
+                 VALUES ({version}, '{}', TRUE, {checksum}, 0);\n",
+                migration.description
+            );
+        }
+        script
+    }
 }
 
 /// The migrations of one dialect.
@@ -69,7 +99,7 @@ pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection) -> Result<(), 
     let row = one::<DB>(conn, Statement::of(DB::SQL.select_schema)).await.map_err(|error| {
         Error::new(
             ErrorKind::Configuration,
-            "DataDrip's tables are missing: start once with `Migrate::Apply`, or apply the SQL in `migrations/`",
+            "DataDrip's tables are missing: start once with `Migrate::Apply`, or run what `Migrate::sql` prints",
         )
         .caused_by(error)
     })?;
@@ -92,7 +122,7 @@ pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection) -> Result<(), 
             ErrorKind::Version,
             format!(
                 "DataDrip's tables are at version {found}, this build needs {VERSION}: \
-                 start once with `Migrate::Apply`, or apply the SQL in `migrations/`"
+                 start once with `Migrate::Apply`, or run what `Migrate::sql` prints"
             ),
         ));
     }
@@ -114,8 +144,18 @@ pub(crate) mod sqlite {
 
     use super::{Error, ErrorKind, FILE_COUNT, File, Migrate, check, is_current, migrator};
     use crate::backend::Backend;
+    /// SQLite's migrations.
+    pub(crate) const FILES: &[File; FILE_COUNT] = &files_of!("sqlite");
 
-    pub(crate) const FILES: [File; FILE_COUNT] = files_of!("sqlite");
+    /// The migrator's own table, as sqlx makes it.
+    pub(crate) const MIGRATOR_TABLE: &str = "CREATE TABLE IF NOT EXISTS data_drip_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+);";
 
     /// sqlx's own lock is a no-op on SQLite: processes that start together would run the same migration twice. The
     /// write lock of `BEGIN IMMEDIATE` makes them wait for each other; the migrator's transactions become savepoints.
@@ -141,7 +181,7 @@ pub(crate) mod sqlite {
     pub(crate) async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
         // What `run` does once it has its connection; `run` itself asks for a bound that a boxed future cannot prove.
-        migrator(&FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
+        migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
             other => sqlx::Error::Migrate(Box::new(other)),
         })?;
@@ -185,6 +225,20 @@ mod tests {
         let error = sqlite::run(&pool(&file).await, Migrate::Check).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("Migrate::Apply"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn tables_made_by_hand_from_the_printed_sql_are_taken_on_and_migrated_no_second_time() {
+        let file = File::new();
+        let pool = pool(&file).await;
+        say(&pool, &Migrate::sql::<sqlx::Sqlite>()).await;
+        sqlite::run(&pool, Migrate::Check).await.unwrap();
+        // As an older version left it: there is something to look for.
+        say(&pool, "UPDATE data_drip_schema SET version = 1").await;
+        let error = sqlite::run(&pool, Migrate::Check).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Version);
+        assert!(error.to_string().contains("are at version 1, this build needs"), "{error}");
+        sqlite::apply(&mut pool.acquire().await.unwrap()).await.unwrap();
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 pub(crate) mod batches;
 #[cfg(test)]
 mod conformance;
+pub(crate) mod logs;
 pub(crate) mod migrate;
 pub(crate) mod overview;
 pub(crate) mod plans;
@@ -38,14 +39,16 @@ macro_rules! statements {
 }
 
 statements! {
-    advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_open_batches,
-    delete_batches, delete_events, delete_run, enqueue_run, estimate_total, fail_batch, fail_run, forget_workers,
-    insert_batches, insert_event, insert_run, insert_worker, lock_batch, lock_run, lock_worker, lose_batch, mark_lone, peek_batch,
-    pause_run, pin_plan, prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches,
-    retire_worker, retry_batches, revoke_batches, select_active_run, select_backfill_names,
-    select_backfill_summaries, select_backfillers, select_batches, select_claims, select_due_runs, select_durations,
-    select_events, select_failures, select_lost_claims, select_orphans, select_plan,
-    select_plannable_runs, select_recent_backfills, select_runs, select_schema, select_settleable_runs, select_throughput, select_workers, settle_run,
+    advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_logs, count_open_batches,
+    delete_batches, delete_events, delete_log_totals, delete_logs, delete_run, enqueue_run, estimate_total,
+    fail_batch, fail_run, forget_workers, insert_batches, insert_event, insert_logs, insert_run, insert_worker,
+    lock_batch, lock_logs, lock_run, lock_worker, lose_batch, mark_lone, open_logs, pause_run, peek_batch, pin_plan,
+    prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches, retire_worker,
+    retry_batches, revoke_batches, select_active_run, select_backfill_names, select_backfill_summaries,
+    select_backfillers, select_batches, select_claims, select_due_runs, select_durations, select_events,
+    select_failures, select_log_totals, select_lost_claims, select_orphans, select_plan, select_plannable_runs,
+    select_recent_backfills, select_runs, select_schema, select_settleable_runs, select_throughput,
+    select_worker_claims, select_worker_roles, select_workers, settle_run, show_workers,
     stop_batches, stop_run,
 }
 

@@ -93,10 +93,8 @@ pub(crate) async fn throughput<DB: Backend>(
     from: DateTime<Utc>,
     width: Duration,
 ) -> sqlx::Result<Vec<Slice>> {
-    let statement = Statement::of(DB::SQL.select_throughput)
-        .bind(run.0)
-        .bind(from.timestamp_millis())
-        .bind(millis(width).max(1));
+    let statement =
+        Statement::of(DB::SQL.select_throughput).bind(run.0).bind(from.timestamp_millis()).bind(millis(width).max(1));
     let rows = DB::fetch(conn, statement).await?;
     rows.iter()
         .map(|row| {
@@ -151,10 +149,8 @@ pub(crate) async fn failures<DB: Backend>(
     characters: u32,
     limit: u32,
 ) -> sqlx::Result<Vec<FailedBatch>> {
-    let statement = Statement::of(DB::SQL.select_failures)
-        .bind(run.0)
-        .bind(i64::from(characters))
-        .bind(i64::from(limit));
+    let statement =
+        Statement::of(DB::SQL.select_failures).bind(run.0).bind(i64::from(characters)).bind(i64::from(limit));
     let rows = DB::fetch(conn, statement).await?;
     rows.iter()
         .map(|row| {

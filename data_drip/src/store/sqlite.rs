@@ -5,6 +5,7 @@ mod batch_tests;
 mod catalogue;
 #[cfg(test)]
 mod catalogue_tests;
+mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
@@ -26,13 +27,13 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnecti
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction};
 
 use self::session::SqliteSession;
-use crate::backend::{Backend, Described, KeySpec, Sealed, Statement};
+use crate::backend::{Backend, Described, Explanation, KeySpec, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
-use crate::store::migrate::Migrate;
+use crate::store::migrate::{self, Migrate};
 
 impl Sealed for Sqlite {}
 
@@ -41,6 +42,8 @@ impl Backend for Sqlite {
     // One writer at a time, whoever it is: a second slot would only wait for the first.
     const MAX_SLOTS: Option<usize> = Some(1);
     const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
+    const MIGRATIONS: &'static [migrate::File] = migrate::sqlite::FILES;
+    const MIGRATOR_TABLE: &'static str = migrate::sqlite::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 32_766;
     type Session = SqliteSession;
 
@@ -104,6 +107,11 @@ impl Backend for Sqlite {
         Statement { sql: sql.into(), values: values.0 }
     }
 
+    fn bytes_literal(bytes: &[u8]) -> String {
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("x'{}'", digits.collect::<String>())
+    }
+
     fn value(value: &scope::Value) -> Result<Expr, Error> {
         values::bind(value)
     }
@@ -132,6 +140,23 @@ impl Backend for Sqlite {
         // The transaction holds the database's only write lock from its first statement on.
     }
 
+    fn spelled(statement: &impl QueryStatementWriter) -> String {
+        statement.to_string(SqliteQueryBuilder)
+    }
+
+    fn shown(column: &str, most: u32) -> Expr {
+        explain::shown(column, most)
+    }
+
+    fn explain(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, Result<Explanation, Error>> {
+        Box::pin(explain::explain(conn, statement))
+    }
+
+    fn read_only(conn: &mut SqliteConnection, on: bool) -> BoxFuture<'_, sqlx::Result<()>> {
+        let statement = if on { "PRAGMA query_only = ON" } else { "PRAGMA query_only = OFF" };
+        Box::pin(async move { Self::execute(conn, Statement::of(statement)).await.map(drop) })
+    }
+
     fn describe<'c>(
         conn: &'c mut SqliteConnection,
         table: &'c TableName,
@@ -157,7 +182,7 @@ impl Backend for Sqlite {
     }
 
     fn migrate(pool: &Pool<Sqlite>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(crate::store::migrate::sqlite::run(pool, mode))
+        Box::pin(migrate::sqlite::run(pool, mode))
     }
 
     fn call_to_stop(pool: &Pool<Sqlite>, run: RunId) -> Option<Box<dyn Send + Sync>> {
@@ -222,7 +247,7 @@ fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
     Some(error.code()?.parse::<i32>().ok()? & 0xff)
 }
 
-/// The one place where SQL text crosses to sqlx: every value of it is bound.
+/// Where statements of the engine and of scopes cross to sqlx: every value of them is bound.
 fn query(statement: Statement) -> sqlx::Result<Query<'static, Sqlite, SqliteArguments>> {
     /// Statements with more values than this are lists of keys, each of another length: not worth keeping prepared.
     const KEPT: usize = 100;

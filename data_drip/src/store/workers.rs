@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::backend::{Backend, Statement};
-use crate::run::{BatchId, RunId};
+use crate::run::{BatchId, RunId, WorkerClaim, WorkerInfo, WorkerPlan};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::batches::waiting;
 use crate::store::{Columns, int, millis, one};
@@ -83,6 +83,55 @@ pub(crate) async fn look<DB: Backend>(conn: &mut DB::Connection) -> sqlx::Result
         looks.push(Look { id, beat: None, expired: true, holds: true, forgettable: false });
     }
     Ok(looks)
+}
+
+/// Every worker that has a row, the living first, with what each of them holds.
+pub(crate) async fn show<DB: Backend>(conn: &mut DB::Connection) -> sqlx::Result<Vec<WorkerInfo>> {
+    let mut shown = Vec::new();
+    for row in DB::fetch(conn, Statement::of(DB::SQL.show_workers)).await? {
+        shown.push(read::<DB>(&row)?);
+    }
+    for row in DB::fetch(conn, Statement::of(DB::SQL.select_worker_claims)).await? {
+        let mut c = Columns::<DB>::of(&row);
+        let worker = c.text()?;
+        let claim = WorkerClaim {
+            run_id: RunId(c.int()?),
+            backfill: c.text()?,
+            batch_id: BatchId(c.int()?),
+            position: c.count()?,
+            since: c.time()?,
+        };
+        if let Some(worker) = shown.iter_mut().find(|shown| shown.id == worker) {
+            worker.claims.push(claim);
+        }
+    }
+    for row in DB::fetch(conn, Statement::of(DB::SQL.select_worker_roles)).await? {
+        let mut c = Columns::<DB>::of(&row);
+        let (worker, run_id, backfill) = (c.text()?, RunId(c.int()?), c.text()?);
+        if let Some(worker) = shown.iter_mut().find(|shown| shown.id == worker) {
+            worker.plans.push(WorkerPlan { run_id, backfill });
+        }
+    }
+    Ok(shown)
+}
+
+fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<WorkerInfo> {
+    let mut c = Columns::<DB>::of(row);
+    Ok(WorkerInfo {
+        id: c.text()?,
+        host: c.text()?,
+        pid: c.small()?,
+        version: c.text()?,
+        slots: c.count()?,
+        queues: c.opt_json()?.unwrap_or_default(),
+        started_at: c.time()?,
+        beat_at: c.time()?,
+        expires_at: c.time()?,
+        read_at: c.time()?,
+        alive: c.flag()?,
+        claims: Vec::new(),
+        plans: Vec::new(),
+    })
 }
 
 /// A batch that a dead worker held.

@@ -86,6 +86,24 @@ impl<DB: Backend> Reader<'_, DB> {
     }
 }
 
+impl<DB: Backend> Reader<'_, DB> {
+    /// As [`within`](Reader::within), with all rows.
+    pub(super) async fn all_within(
+        &mut self,
+        deadline: Instant,
+        statement: Statement,
+    ) -> Result<Result<Vec<DB::Row>, Struck>, Error> {
+        self.session.deadline(Some(deadline));
+        let fetched = DB::fetch(self.conn, statement).await;
+        self.session.deadline(None);
+        match fetched {
+            Ok(rows) => Ok(Ok(rows)),
+            Err(error) if DB::is_interrupted(&error) && !self.session.is_interrupted() => Ok(Err(Struck)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 /// Where SQLite lets NULL into a key, `(a, b) > (x, y)` and `(a, b) <= (x, y)` both pass over a row `(x, NULL)`.
 pub(super) async fn refuse_null_beside<DB: Backend>(
     scope: &Scope<DB>,
@@ -151,6 +169,32 @@ pub(super) fn greatest<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec) -> Statem
     select.from(scope.table.to_ref()).limit(1);
     order(spec, &mut select, &Order::Desc);
     DB::build(&select)
+}
+
+/// The least or the greatest key that matches.
+pub(super) fn end<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec, from: &Order) -> Result<Statement, Error> {
+    let mut select = rendered::<DB>(spec);
+    select.from(scope.table.to_ref()).and_where_option(scope.condition(spec)?).limit(1);
+    order(spec, &mut select, from);
+    Ok(DB::build(&select))
+}
+
+/// Some rows that match, as people read them: the first ones, or any.
+pub(super) fn shown<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    columns: &[String],
+    most: u32,
+    limit: u64,
+    first: bool,
+) -> Result<Statement, Error> {
+    let mut select = Query::select();
+    select.exprs(columns.iter().map(|column| DB::shown(column, most)));
+    select.from(scope.table.to_ref()).and_where_option(scope.condition(spec)?).limit(limit);
+    if first {
+        order(spec, &mut select, &Order::Asc);
+    }
+    Ok(DB::build(&select))
 }
 
 /// A row that matches, if any does.

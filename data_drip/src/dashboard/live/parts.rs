@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn parts_are_what_stands_between_the_marks_and_only_changed_ones_are_told() {
-        let page = |rows: &str| format!("<p><!--live a-->1<b>2</b><!--/live--></p><i><!--live b-->{rows}<!--/live--></i>");
+        let page =
+            |rows: &str| format!("<p><!--live a-->1<b>2</b><!--/live--></p><i><!--live b-->{rows}<!--/live--></i>");
         let before = parts(&page("0"));
         assert_eq!(before[0], Part { id: "a".into(), html: "1<b>2</b>".into() });
         let now = parts(&page("5"));

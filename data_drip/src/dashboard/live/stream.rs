@@ -36,12 +36,7 @@ pub(in crate::dashboard) fn stream(hub: &Arc<Hub>, visitor: Visitor, topic: &Top
     ([unbuffered], events).into_response()
 }
 
-async fn tell(
-    mut watched: Watched,
-    visitor: Visitor,
-    sender: mpsc::Sender<Event>,
-    closing: CancellationToken,
-) {
+async fn tell(mut watched: Watched, visitor: Visitor, sender: mpsc::Sender<Event>, closing: CancellationToken) {
     let mut told: Vec<Part> = Vec::new();
     let end = tokio::time::sleep(LIFE);
     tokio::pin!(end);

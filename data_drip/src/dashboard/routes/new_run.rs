@@ -63,12 +63,8 @@ async fn again(app: &App, visitor: &Visitor, id: RunId) -> Result<Response, Prob
 async fn picker(app: &App, visitor: &Visitor, search: Option<&str>) -> Result<Response, Problem> {
     let wanted = search.unwrap_or_default().trim().to_lowercase();
     let choice = |info: &BackfillInfo| Choice { name: info.name, description: info.description };
-    let all: Vec<Choice> = app
-        .backfills()
-        .into_iter()
-        .filter(|info| info.name.to_lowercase().contains(&wanted))
-        .map(choice)
-        .collect();
+    let all: Vec<Choice> =
+        app.backfills().into_iter().filter(|info| info.name.to_lowercase().contains(&wanted)).map(choice).collect();
     // A list without that order is better than none.
     let recent = app.recent(&visitor.backfiller.id).await.unwrap_or_default();
     let recent: Vec<Choice> =

@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{BackfillSummary, BatchDuration, Defaults, Failures, FailureGroup, Slice, Throughput};
+use crate::api::{BackfillSummary, BatchDuration, Defaults, FailureGroup, Failures, Preview, Slice, Throughput};
 use crate::backfill::Mode;
-use crate::dashboard::engine::{Answer, BatchFilter, Engine, From, NewRun, RunFilter, Verb};
+use crate::dashboard::engine::{Answer, BatchFilter, Engine, From, LogFilter, NewRun, RunFilter, Verb};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::key::{Key, KeyPart, KeyRange};
+use crate::logs::{LogId, LogLevel, LogLine, LogTotals};
 use crate::options::{Choice, Field, Kind, Settings};
 use crate::registry::BackfillInfo;
-use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total};
+use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total, WorkerClaim, WorkerInfo, WorkerPlan};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::runs::RunEvent;
 
@@ -186,8 +187,58 @@ impl Engine for Fake {
         self.answer(Ok(vec![event("enqueued", None), event("retried failed batches", Some(HOSTILE))]))
     }
 
+    fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>> {
+        let line = |position: u64| LogLine {
+            id: LogId(i64::try_from(position).unwrap()),
+            run_id: id,
+            batch_id: BatchId(1),
+            position,
+            claim: 1,
+            at: now(),
+            level: LogLevel::Warn,
+            target: "my_backfills::employees".to_owned(),
+            message: HOSTILE.to_owned(),
+            fields: [(HOSTILE.to_owned(), json!(HOSTILE))].into_iter().collect(),
+            dropped: 0,
+        };
+        self.answer(Ok((1..=5).map(line).take(filter.limit as usize).collect()))
+    }
+
+    fn log_totals(&self, _: RunId) -> Answer<'_, LogTotals> {
+        self.answer(Ok(LogTotals { kept: 5, dropped: 7 }))
+    }
+
+    fn workers(&self) -> Answer<'_, Vec<WorkerInfo>> {
+        let worker = |alive: bool| WorkerInfo {
+            id: format!("0199-{alive}"),
+            host: HOSTILE.to_owned(),
+            pid: 4_242,
+            version: "0.1.0".to_owned(),
+            slots: 4,
+            queues: vec![HOSTILE.to_owned()],
+            started_at: now() - TimeDelta::hours(3),
+            beat_at: now() - TimeDelta::seconds(if alive { 4 } else { 4_000 }),
+            expires_at: now() - TimeDelta::seconds(if alive { -26 } else { 3_970 }),
+            read_at: now(),
+            alive,
+            claims: vec![WorkerClaim {
+                run_id: RunId(3),
+                backfill: HOSTILE.to_owned(),
+                batch_id: BatchId(103),
+                position: 103,
+                since: now() - TimeDelta::seconds(9),
+            }],
+            plans: vec![WorkerPlan { run_id: RunId(3), backfill: HOSTILE.to_owned() }],
+        };
+        self.answer(Ok(vec![worker(true), worker(false)]))
+    }
+
     fn check_options(&self, _: &NewRun) -> Vec<FieldError> {
         self.refuse.map_or_else(Vec::new, |refuse| refuse().fields().to_vec())
+    }
+
+    fn preview(&self, _: NewRun) -> Answer<'_, Preview> {
+        self.answer(Err(Error::new(ErrorKind::Unsupported, "nothing to look at")))
     }
 
     fn create<'a>(&'a self, new: NewRun, _: &'a Backfiller) -> Answer<'a, Run> {

@@ -113,9 +113,7 @@ impl BackfillView {
                 Mode::Element => "process_element",
             },
             database: info.database,
-            table: table
-                .or_else(|| summary?.table.clone())
-                .map(|table| format::visible(&table).into_owned()),
+            table: table.or_else(|| summary?.table.clone()).map(|table| format::visible(&table).into_owned()),
             runs: summary.map(RunsView::from),
             fields: info.fields.iter().map(FieldSummary::from).collect(),
             batch_size: format::number(defaults.batch_size),
