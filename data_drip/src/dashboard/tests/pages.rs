@@ -13,6 +13,7 @@ use crate::run::{Backfiller, RunId};
 
 const PAGES: &[&str] = &[
     "/backfills",
+    "/workers",
     "/backfill_runs",
     "/backfill_runs?status=failed&backfill=recount_orders",
     "/backfill_runs/new",
@@ -138,8 +139,7 @@ async fn lists_are_paged_by_key_and_filtered() {
     let batches = get(&fake, "/backfill_runs/3").await;
     assert!(decoded(&batches.html).contains("href=\"/backfill_runs/3?after=50#batches\""));
     let running = get(&fake, "/backfill_runs/3?batch_status=running").await;
-    assert!(running.html.contains("/batches/101") || decoded(&running.html).contains("/batches/101"));
-    assert!(!decoded(&running.html).contains("/batches/1\""));
+    assert!(running.html.contains("id=\"batch-101\"") && !running.html.contains("id=\"batch-1\""));
 }
 
 #[tokio::test]
@@ -397,6 +397,7 @@ async fn run_again_asks_for_the_same_but_what_is_masked() {
     assert!(html.contains(r#"name="limit" min="1" step="1" value="2000000""#));
     assert!(html.contains(r#"value="later" checked"#) && html.contains(r#"value="earlier" checked"#));
     assert!(!html.contains("s3cret"));
+    assert!(page.text().contains("holds characters that a form cannot"), "a NUL in the department");
     assert!(page.text().contains("removed_option: is no option of this backfill any more"));
     assert_eq!(get(&fake, "/backfill_runs/new?again=99").await.status, StatusCode::NOT_FOUND);
 }
@@ -457,4 +458,41 @@ async fn a_run_shows_its_speed_its_failures_and_what_is_in_flight() {
     let html = decoded(&newest.html);
     assert!(html.find("id=\"batch-120\"").unwrap() < html.find("id=\"batch-119\"").unwrap());
     assert!(html.contains("href=\"/backfill_runs/3?before=71#batches\""), "the page behind");
+}
+
+#[tokio::test]
+async fn a_preview_says_what_would_happen_and_writes_nothing() {
+    let fake = Arc::new(Fake::new());
+    let page = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&batch_size=77").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let text = page.text();
+    for part in ["at least 400,000, about 1,200,000", "rows of hr.orders", "about 12,000", "reads everything", "uses an index"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(page.html.contains("value=\"77\""), "the form is kept");
+    assert!(!page.html.contains("<script>alert"), "a sampled cell became markup");
+    let missing = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&batch_size=many").await;
+    assert!(missing.text().contains("Not known as long as something is missing or wrong: must be a whole number"));
+    assert!(fake.created.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn workers_are_alive_or_silent_and_say_what_they_hold() {
+    let fake = Arc::new(Fake::new());
+    let text = get(&fake, "/workers").await.text();
+    for part in ["Silent", "process 4242", "1 of 4", "run 3, batch 103 for 9.0 s"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_code_said_is_shown_with_its_batch_and_what_was_dropped_is_counted() {
+    let fake = Arc::new(Fake::new());
+    let run = get(&fake, "/backfill_runs/3?level=warn").await;
+    assert!(run.text().contains("5 lines kept, 7 dropped"), "{}", run.text());
+    assert_eq!(run.html.matches("<li id=\"log-").count(), 5);
+    assert!(run.html.contains("?level=warn") || run.html.contains("level=warn"), "the filter is in the links");
+    let batch = get(&fake, "/backfill_runs/3/batches/1").await;
+    assert_eq!(batch.html.matches("<li id=\"log-").count(), 5);
+    assert_eq!(get(&fake, "/backfill_runs/3?level=loud").await.status, StatusCode::BAD_REQUEST);
 }
