@@ -34,6 +34,10 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser.type_in("Sales").await;
     browser.tab_to("Limit").await;
     browser.type_in("150").await;
+    // What will happen is said before the click.
+    browser.find("//*[@id='preview']//*[contains(., '150') and contains(., 'of 2,000') and contains(., 'employees')]").await;
+    browser.find("//*[@id='preview']//summary[contains(., 'One batch: ')]").await;
+    browser.look("new").await;
     browser.tab_to("Start run").await;
     browser.press(Key::Enter).await;
     browser.status("completed").await;
@@ -56,7 +60,6 @@ async fn a_refused_form_keeps_what_was_typed() {
     let Some(browser) = Browser::start("a_refused_form_keeps_what_was_typed").await else { return };
     let host = Host::start().await;
     browser.client.goto(&host.page("/backfill_runs/new?backfill=add_role")).await.unwrap();
-    browser.look("new").await;
     // Refused: nobody works there. Everything that was typed is still there.
     browser.field("Department").await.send_keys("Nobody").await.unwrap();
     browser.field("Age").await.send_keys("33").await.unwrap();
@@ -102,6 +105,13 @@ async fn many_choices_are_searched_and_chosen_at_once() {
     let run = host.drip.run(RunId(1)).await.unwrap();
     assert_eq!(run.options["countries"], json!(["netherlands", "poland"]));
     assert_eq!(run.options["skip_unreadable"], json!(false), "unticked is sent");
+    browser.find("//div[@class='log']//li[contains(., 'normalised') and contains(., 'codes=')]").await;
+    browser.look("run-log").await;
+    browser.click("warn and worse").await;
+    browser.find("//div[@class='log']//li[@class='warn'][contains(., 'codes that cannot be read')]").await;
+    browser.client.goto(&host.page("/workers")).await.unwrap();
+    browser.find("//article[contains(., 'alive') and contains(., 'Slots busy')]").await;
+    browser.look("workers").await;
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.close().await;
     host.stop().await;

@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// How a repeated hour is read.
 #[derive(OptionEnum, Clone, Copy, Debug)]
@@ -86,7 +87,13 @@ impl NormalisePostalCodes {
     }
 
     async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        let keys = batch.keys().await?;
+        let unreadable = keys.iter().filter(|key| key.to_string().ends_with("13")).count();
+        if unreadable > 0 {
+            tracing::warn!(unreadable, skipped = self.skip_unreadable, "codes that cannot be read");
+        }
         batch.update_all().set("role", "posted").execute().await?;
+        tracing::info!(codes = keys.len() - unreadable, "normalised");
         Ok(())
     }
 }
@@ -139,6 +146,9 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn start() -> Self {
+        // One for all tests of the program: a subscriber is global. What is kept goes to each test's own database.
+        let subscriber = tracing_subscriber::registry().with(data_drip::logs::layer());
+        let _ = tracing::subscriber::set_global_default(subscriber);
         let folder = TempDir::new().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(folder.path().join("host.db"))

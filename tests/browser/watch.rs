@@ -22,9 +22,15 @@ async fn a_run_is_watched_live_and_what_is_open_stays_open() {
     let host = Host::start().await;
     started(&browser, &host, "poisoned").await;
     browser.status("failed").await;
+    // Marked before the first update can come: nothing that the page has is made anew by it.
+    let mark = "addEventListener('DOMContentLoaded', () => { \
+                for (const e of document.querySelectorAll('[data-live] *')) e.mark = true; })";
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": mark })).await;
     browser.client.goto(&host.page("/backfill_runs/1?batch_status=failed")).await.unwrap();
     browser.run(MARK).await;
     browser.find("//*[@id='beat'][@class='beat live']").await;
+    let made_anew = "[...document.querySelectorAll('[data-live] *')].filter((e) => !e.mark).map((e) => e.outerHTML)";
+    assert_eq!(browser.run(&format!("return {made_anew}")).await, json!([]));
     browser.find("//details/summary[contains(., 'row 700 has <script>')]").await.click().await.unwrap();
     let whole = browser.find("//details/pre").await;
     assert!(whole.is_displayed().await.unwrap());

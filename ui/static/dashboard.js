@@ -97,6 +97,11 @@ function swap(id, html) {
   if (!part) return;
   const next = document.createElement('template');
   next.innerHTML = html;
+  // The marks around a part are not in what is sent.
+  for (const root of [part, next.content]) {
+    const marks = document.createNodeIterator(root, NodeFilter.SHOW_COMMENT);
+    for (let mark = marks.nextNode(); mark; mark = marks.nextNode()) mark.remove();
+  }
   const before = part.querySelector('[data-say]')?.textContent;
   children(part, next.content);
   times(part);
