@@ -20,8 +20,8 @@ async fn a_run_is_created_by_keyboard_alone() {
     // The picker has the focus; a few letters of the name are enough.
     browser.find("//label[contains(., 'Which backfill?')]").await;
     browser.look("new-picker").await;
-    browser.type_in("slo").await;
-    browser.find("//li[@class='chosen'][contains(., 'slow')]").await;
+    browser.type_in("rec").await;
+    browser.find("//li[@class='chosen'][contains(., 'recount_orders')]").await;
     browser.press(Key::Backspace).await;
     browser.press(Key::Backspace).await;
     browser.press(Key::Backspace).await;
@@ -48,7 +48,7 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser.look("run-completed").await;
     browser.client.goto(&host.page("/backfills")).await.unwrap();
     browser.look("backfills").await;
-    browser.find("//input[@type='search']").await.send_keys("slow").await.unwrap();
+    browser.find("//input[@type='search']").await.send_keys("recount_orders").await.unwrap();
     browser.until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1").await;
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.close().await;
@@ -122,7 +122,7 @@ async fn a_run_is_scheduled_in_the_readers_time_zone() {
     let Some(browser) = Browser::start("a_run_is_scheduled_in_the_readers_time_zone").await else { return };
     let host = Host::start().await;
     browser.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": "America/New_York" })).await;
-    browser.client.goto(&host.page("/backfill_runs/new?backfill=slow")).await.unwrap();
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=recount_orders")).await.unwrap();
     browser.find("//label[contains(., 'At a time')]/input").await.click().await.unwrap();
     let zone = browser.find("//select[@aria-label='Time zone of the start']").await;
     assert_eq!(zone.prop("value").await.unwrap().as_deref().map(str::len), Some("-05:00".len()));

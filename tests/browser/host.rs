@@ -98,28 +98,28 @@ impl NormalisePostalCodes {
     }
 }
 
-/// Takes its time, so that it can be stopped.
-#[backfill(batch_size = 10, sleep = "50ms")]
-pub(crate) struct Slow {}
+/// Counts the orders of each customer anew. Takes its time, so as to leave the shop some.
+#[backfill(batch_size = 200, sleep = "50ms")]
+pub(crate) struct RecountOrders {}
 
 #[backfill]
-impl Slow {
+impl RecountOrders {
     fn scope(&self) -> Scope {
-        Scope::table("employees")
+        Scope::table("orders")
     }
 
     async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
-        batch.update_all().set("role", "slow").execute().await?;
+        batch.update_all().set("counted", true).execute().await?;
         Ok(())
     }
 }
 
-/// Fails on one row until somebody mends it.
+/// Gives every shift its UTC time. Fails on an hour that was there twice, until somebody mends it.
 #[backfill(batch_size = 500)]
-pub(crate) struct Poisoned {}
+pub(crate) struct UtcShifts {}
 
 #[backfill]
-impl Poisoned {
+impl UtcShifts {
     fn scope(&self) -> Scope {
         Scope::table("employees")
     }
@@ -128,7 +128,7 @@ impl Poisoned {
         let keys = batch.keys().await?;
         let mended: i64 = sqlx::query_scalar("SELECT count(*) FROM mended").fetch_one(batch.conn()).await?;
         if mended == 0 && keys.iter().any(|key| key.to_string() == "700") {
-            return Err("row 700 has <script>alert(1)</script> in it".into());
+            return Err("row 700: 2013-11-03 01:00 <America/New_York> is ambiguous".into());
         }
         batch.update_all().set("role", "mended").execute().await?;
         Ok(())
@@ -156,6 +156,9 @@ impl Host {
             .journal_mode(SqliteJournalMode::Wal);
         let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
         let schema = "CREATE TABLE employees (id INTEGER PRIMARY KEY, department TEXT, role TEXT);
+             CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER, placed_at TEXT, counted BOOLEAN);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+             INSERT INTO orders SELECT i, i % 977, '2026-01-' || (10 + i % 20), NULL FROM n;
              CREATE TABLE mended (id INTEGER PRIMARY KEY);
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
              INSERT INTO employees SELECT i, 'Sales', NULL FROM n";

@@ -8,4 +8,5 @@ mod access;
 mod chromium;
 mod create;
 mod host;
+mod tour;
 mod watch;
