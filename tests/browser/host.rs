@@ -51,6 +51,46 @@ impl AddRole {
     }
 }
 
+/// What a country's postal code looks like.
+#[derive(OptionEnum, Clone, Copy, Debug)]
+pub(crate) enum Country {
+    Austria,
+    Belgium,
+    Denmark,
+    France,
+    Germany,
+    Italy,
+    Netherlands,
+    Poland,
+    Spain,
+    Sweden,
+}
+
+/// Writes postal codes as the post of each country wants them.
+#[backfill(batch_size = 250, timeout = "30s", max_attempts = 3)]
+pub(crate) struct NormalisePostalCodes {
+    /// Only addresses in these countries; none of them is all.
+    pub(crate) countries: Vec<Country>,
+    /// Codes that cannot be read are left as they are.
+    #[option(default = true)]
+    pub(crate) skip_unreadable: bool,
+    #[option(default = 0.95, min = 0.0, max = 1.0)]
+    pub(crate) confidence: f64,
+    pub(crate) since: Option<chrono::NaiveDate>,
+}
+
+#[backfill]
+impl NormalisePostalCodes {
+    fn scope(&self) -> Scope {
+        Scope::table("employees").filter(col("role").is_null())
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("role", "posted").execute().await?;
+        Ok(())
+    }
+}
+
 /// Takes its time, so that it can be stopped.
 #[backfill(batch_size = 10, sleep = "50ms")]
 pub(crate) struct Slow {}
@@ -90,6 +130,7 @@ impl Poisoned {
 
 pub(crate) struct Host {
     pub(crate) pool: SqlitePool,
+    pub(crate) drip: DataDrip,
     pub(crate) origin: String,
     shut_down: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
@@ -112,6 +153,7 @@ impl Host {
 
         let drip = DataDrip::builder(pool.clone()).build().await.unwrap();
         let worker = drip.start();
+        let drip_of_host = drip.clone();
         let who = async || Access::Act(Backfiller::new(7, "Grace Hopper"));
         let look = async || Access::Look(Backfiller::new(8, "Ada Lovelace"));
         let app = Router::new()
@@ -125,7 +167,12 @@ impl Host {
             let _ = signal.await;
         });
         let server = tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stop).await });
-        Self { pool, origin, shut_down, server, _folder: folder }
+        Self { pool, drip: drip_of_host, origin, shut_down, server, _folder: folder }
+    }
+
+    /// The address of a page for who may act.
+    pub(crate) fn page(&self, path: &str) -> String {
+        format!("{}/data_drip{path}", self.origin)
     }
 
     /// Shuts down as a host does, whatever is still open.

@@ -392,6 +392,40 @@ function zoned(select) {
   tell();
 }
 
+// What a run would do, anew after each change of its form: as long as nobody types, and one question at a time.
+function preview(panel) {
+  const form = document.getElementById(panel.dataset.preview);
+  let timer = 0;
+  let asking = null;
+  async function ask() {
+    asking?.abort();
+    asking = new AbortController();
+    panel.setAttribute('aria-busy', 'true');
+    try {
+      const answer = await fetch(panel.dataset.previewUrl, {
+        method: 'POST', body: new URLSearchParams(new FormData(form)), signal: asking.signal,
+      });
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const found = page.getElementById('preview');
+      if (found) swap('preview', found.innerHTML);
+      panel.removeAttribute('aria-busy');
+    } catch (error) {
+      if (error.name === 'AbortError') return;
+      panel.textContent = 'No answer.';
+      panel.removeAttribute('aria-busy');
+    }
+  }
+  const soon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, 600);
+  };
+  form.addEventListener('input', soon);
+  form.addEventListener('change', soon);
+  ask();
+}
+
+document.documentElement.classList.add('js');
+document.querySelectorAll('[data-preview]').forEach(preview);
 document.querySelectorAll('input[data-filter]').forEach(filter);
 document.querySelectorAll('input[data-pick]').forEach(picker);
 document.querySelectorAll('[data-many]').forEach(many);
