@@ -23,7 +23,7 @@ use crate::options::{Choice, Field, Kind, Settings};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total, WorkerClaim, WorkerInfo, WorkerPlan};
 use crate::status::{BatchStatus, RunStatus};
-use crate::store::runs::RunEvent;
+use crate::store::runs::{RunEvent, StatusCounts};
 
 pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7 }}\u{202e}\0é";
 
@@ -103,6 +103,11 @@ impl Engine for Fake {
 
     fn names_without_code(&self) -> Answer<'_, Vec<String>> {
         self.answer(Ok(vec![HOSTILE.to_owned()]))
+    }
+
+    fn status_counts(&self) -> Answer<'_, StatusCounts> {
+        let counts = StatusCounts { pending: 2, enqueued: 1, running: 3, paused: 4, completed: 1_290, failed: 12, stopped: 5 };
+        self.answer(Ok(counts))
     }
 
     fn choices<'a>(&'a self, _: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>> {
