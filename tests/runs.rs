@@ -327,7 +327,7 @@ async fn a_process_whose_code_names_another_table_leaves_the_run_to_others() {
     // As if that run had been planned over another table, and was not finished.
     database
         .run(
-            "UPDATE data_drip_backfill_runs SET status = 'running', finished_at = NULL, active_key = 'x',
+            "UPDATE data_drip_backfill_runs SET status = 'running', finished_at = NULL, processed = NULL, active_key = 'x',
                 key_spec = replace(key_spec, 'items', 'things');
              UPDATE data_drip_backfill_run_batches
              SET status = 'pending', finished_at = NULL, processed = NULL WHERE position = 1",
@@ -418,4 +418,76 @@ async fn testing_runs_one_backfill_to_its_end() {
     let done = runner.run(Hooked { refuse: false }).await.unwrap();
     assert_eq!((done.run.counts.processed, done.batches.len()), (25, 5));
     assert!(told.all().contains(&"own: run completed 25".to_owned()));
+}
+
+/// Marks items as done, one at a time.
+#[backfill(batch_size = 1)]
+struct Tick {}
+
+#[backfill]
+impl Tick {
+    fn scope(&self) -> Scope {
+        Scope::table("items")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("done", 1).execute().await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn sums_of_great_runs_that_are_remembered_are_those_of_the_database() {
+    let database = Database::with_items(3_000).await;
+    let drip = database.builder().state(Told::default()).build().await.unwrap();
+    let worker = drip.start();
+    let run = drip.enqueue(Tick {}).await.unwrap();
+    let done = drip.wait(run.id).await.unwrap();
+    assert_eq!((done.counts.completed, done.counts.processed), (3_000, 3_000));
+    worker.shutdown().await;
+
+    // As it was before it was settled, an hour ago: most of it is remembered at the first look.
+    database
+        .run(
+            "UPDATE data_drip_backfill_runs SET status = 'paused', finished_at = NULL, processed = NULL, active_key = 'x',
+                 started_at = started_at - 3600000;
+             UPDATE data_drip_backfill_run_batches
+             SET finished_at = finished_at - 3600000, started_at = started_at - 3600000, status = 'completed'",
+        )
+        .await;
+    let seen = async || {
+        let run = drip.run(run.id).await.unwrap();
+        let slices = drip.throughput(&run).await.unwrap().unwrap().busy;
+        (run.counts.processed, slices.iter().map(|slice| slice.processed).sum::<u64>())
+    };
+    assert_eq!(seen().await, (3_000, 3_000));
+    assert_eq!(seen().await, (3_000, 3_000));
+    // A commit that came late, into a moment that was added up before.
+    database
+        .run(
+            "INSERT INTO data_drip_backfill_run_batches (run_id, position, upto_key, planned_size, processed, status, due_at,
+                 worker, started_at, finished_at)
+             SELECT run_id, 3001, upto_key, 1, 50, 'completed', 0, worker, started_at, finished_at
+             FROM data_drip_backfill_run_batches WHERE position = 3000;
+             UPDATE data_drip_backfill_runs SET planned_batches = planned_batches + 1",
+        )
+        .await;
+    assert_eq!(seen().await, (3_050, 3_050));
+    assert_eq!(seen().await, (3_050, 3_050));
+}
+
+#[tokio::test]
+async fn runs_are_counted_by_status_and_settled_ones_only_while_they_are_fresh() {
+    let database = Database::with_items(3).await;
+    let drip = database.builder().state(Told::default()).build().await.unwrap();
+    let worker = drip.start();
+    let run = drip.enqueue(Tick {}).await.unwrap();
+    drip.wait(run.id).await.unwrap();
+    worker.shutdown().await;
+    drip.enqueue(Tick {}).await.unwrap();
+    let week = std::time::Duration::from_hours(24 * 7);
+    let counts = drip.status_counts(week).await.unwrap();
+    assert_eq!((counts.completed, counts.enqueued, counts.running, counts.failed), (1, 1, 0, 0));
+    database.run("UPDATE data_drip_backfill_runs SET finished_at = finished_at - 700000000 WHERE id = 1").await;
+    assert_eq!(drip.status_counts(week).await.unwrap().completed, 0);
 }

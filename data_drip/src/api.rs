@@ -170,7 +170,8 @@ impl<DB: Backend> DataDrip<DB> {
     /// [`ErrorKind::NotFound`], or [`ErrorKind::Database`].
     pub async fn run(&self, id: RunId) -> Result<Run, Error> {
         let mut conn = self.core.pool.acquire().await?;
-        runs::find::<DB>(&mut conn, id).await?.ok_or_else(|| no_run(id))
+        let found = runs::select_with::<DB>(&mut conn, &[id], &self.core.tallies).await?.pop();
+        found.ok_or_else(|| no_run(id))
     }
 
     /// Who did what to a run, oldest first.

@@ -15,7 +15,9 @@ use crate::error::{Error, ErrorKind};
 use crate::executor::check_pool;
 use crate::hooks::{self, AnyHandler, Handler, Lookup};
 use crate::registry::{Registration, Registry, linked};
+use crate::store::charts::Charts;
 use crate::store::migrate::Migrate;
+use crate::store::tallies::Tallies;
 
 /// Sets a [`DataDrip`] up. Every setting has a default that suits a first start.
 #[must_use = "nothing happens before `build().await`"]
@@ -181,6 +183,8 @@ impl<DB: Backend> Builder<DB> {
             states: self.states,
             hooks,
             signals: Signals::default(),
+            tallies: Tallies::default(),
+            charts: Charts::default(),
         });
         let lookup: Arc<dyn Lookup<DB>> = Arc::clone(&core) as _;
         // It ends with the last clone of the core, which holds the entrance.

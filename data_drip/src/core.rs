@@ -19,7 +19,9 @@ use crate::options::{Field, Mask, Raw, Values};
 use crate::registry::{Definition, Instance, Registry};
 use crate::run::{BatchId, Run, RunBatch, RunId};
 use crate::store::batches::{self, Claim};
+use crate::store::charts::Charts;
 use crate::store::runs;
+use crate::store::tallies::Tallies;
 
 /// How long a request of a person waits for a database that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +36,10 @@ pub(crate) struct Core<DB: Backend> {
     pub(crate) states: States,
     pub(crate) hooks: Hooks,
     pub(crate) signals: Signals,
+    /// Sums of great runs.
+    pub(crate) tallies: Tallies,
+    /// Charts of great runs.
+    pub(crate) charts: Charts,
     /// Whose turn it is to write, where the database has one writer.
     pub(crate) turn: Option<tokio::sync::Mutex<()>>,
 }

@@ -65,7 +65,7 @@ pub use run::{Backfiller, BatchId, Progress, Run, RunBatch, RunId, WorkerClaim, 
 pub use scope::col;
 pub use status::{BatchStatus, RunStatus};
 pub use store::migrate::Migrate;
-pub use store::runs::RunEvent;
+pub use store::runs::{RunEvent, StatusCounts};
 
 /// Backfills on SQLite.
 #[cfg(feature = "sqlite")]

@@ -30,6 +30,8 @@ CREATE TABLE data_drip_backfill_runs (
     planned_elements INTEGER NOT NULL DEFAULT 0,
     total INTEGER,
     total_exact INTEGER NOT NULL DEFAULT 0 CHECK (total_exact IN (0, 1)),
+    -- Elements processed, once the run is settled and nothing of it is in flight.
+    processed INTEGER,
     planner TEXT,
     -- Processes that died while they planned it and had not prepared it yet.
     planner_losses INTEGER NOT NULL DEFAULT 0,
@@ -37,11 +39,13 @@ CREATE TABLE data_drip_backfill_runs (
     CHECK ((status IN ('completed', 'failed', 'stopped')) = (finished_at IS NOT NULL)),
     CHECK ((status IN ('completed', 'failed', 'stopped')) = (active_key IS NULL)),
     CHECK ((backfiller_id IS NULL) = (backfiller_name IS NULL)),
+    CHECK (processed IS NULL OR status IN ('completed', 'failed')),
     CHECK (status <> 'completed' OR planned = 1),
     CHECK (status <> 'running' OR started_at IS NOT NULL)
 ) STRICT;
 
 CREATE INDEX data_drip_runs_by_status ON data_drip_backfill_runs (status, id);
+CREATE INDEX data_drip_runs_by_end ON data_drip_backfill_runs (status, finished_at);
 CREATE INDEX data_drip_runs_by_backfill ON data_drip_backfill_runs (backfill, id);
 CREATE INDEX data_drip_runs_by_backfiller ON data_drip_backfill_runs (backfiller_id, id);
 CREATE INDEX data_drip_runs_by_planner ON data_drip_backfill_runs (planner) WHERE planner IS NOT NULL;

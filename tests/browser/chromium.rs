@@ -4,10 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use fantoccini::elements::Element;
+use fantoccini::key::Key;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -105,9 +106,67 @@ impl Browser {
         self.find(&format!("//*[@id=//label[starts-with(normalize-space(), '{label}')]/@for]")).await
     }
 
+    /// Opens an action's question and answers it with the button that reads `answer`.
+    pub(crate) async fn act(&self, action: &str, answer: &str) {
+        self.click(action).await;
+        let button = self.find(&format!("//dialog[@open]//button[normalize-space()='{answer}']")).await;
+        self.run("window.asked = true").await;
+        button.click().await.expect("it can be clicked");
+        // The old page may show the new status before the answer is there.
+        self.until("the answer is there", "window.asked === undefined && document.readyState === 'complete'").await;
+    }
+
     /// Waits, without touching the page, until the run it shows has this status.
     pub(crate) async fn status(&self, word: &str) {
         self.find(&format!("//h1/span[@class='status {word}']")).await;
+    }
+
+    /// Presses a key in whatever has the focus.
+    pub(crate) async fn press(&self, key: Key) {
+        self.type_in(&char::from(key).to_string()).await;
+    }
+
+    /// Types into whatever has the focus.
+    pub(crate) async fn type_in(&self, text: &str) {
+        let focused = self.client.active_element().await.expect("something has the focus");
+        focused.send_keys(text).await.expect("it takes keys");
+    }
+
+    /// Moves on by Tab until what has the focus reads or is labelled `name`.
+    pub(crate) async fn tab_to(&self, name: &str) {
+        let script = "const e = document.activeElement; \
+                      return (e.labels?.[0]?.textContent ?? e.getAttribute('aria-label') ?? e.textContent).trim()";
+        for _ in 0..60 {
+            self.press(Key::Tab).await;
+            if self.run(script).await.as_str().is_some_and(|text| text.starts_with(name)) {
+                return;
+            }
+        }
+        panic!("Tab does not lead to {name}");
+    }
+
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.expect("a script")
+    }
+
+    /// Waits until a script gives `true`, and says `what` when it never does.
+    pub(crate) async fn until(&self, what: &str, script: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.run(&format!("return ({script})")).await != Value::Bool(true) {
+            assert!(Instant::now() < deadline, "{what}: not in time\n{}", self.text().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What axe-core finds wrong on the page: rule, what it asks for, and where.
+    pub(crate) async fn barriers(&self) -> Vec<String> {
+        self.run(include_str!("vendor/axe.min.js")).await;
+        let script = "const done = arguments[arguments.length - 1]; \
+            axe.run(document, { resultTypes: ['violations'] }).then((found) => done(found.violations.flatMap((rule) => \
+            rule.nodes.map((node) => `${rule.id}: ${rule.help}: ${node.target} ${node.failureSummary}`))), \
+            (error) => done([String(error)]))";
+        let found = self.client.execute_async(script, Vec::new()).await.expect("axe runs");
+        found.as_array().into_iter().flatten().map(ToString::to_string).collect()
     }
 
     pub(crate) async fn text(&self) -> String {
@@ -124,27 +183,58 @@ impl Browser {
         log.as_array().into_iter().flatten().map(ToString::to_string).collect()
     }
 
-    async fn devtools(&self, command: &str, parameters: Value) {
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) {
         let body = json!({ "cmd": command, "params": parameters });
         self.client.issue_cmd(Session { path: "goog/cdp/execute", body }).await.expect("a command of the dev tools");
     }
 
-    /// The page in light and dark, wide and narrow, into `folder`; none may be wider than its window.
-    pub(crate) async fn screenshots(&self, folder: &Path, name: &str) {
+    /// As wide as a window, or as a phone.
+    pub(crate) async fn width(&self, width: u32, height: u32) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    pub(crate) async fn scheme(&self, scheme: &str) {
+        let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", feature).await;
+    }
+
+    /// The page in light and dark, wide and narrow: none may be wider than its window, none may have a barrier for
+    /// whoever does not see or does not point. Pictures of them go to `target/tmp/screenshots`.
+    pub(crate) async fn look(&self, name: &str) {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+        std::fs::create_dir_all(&folder).expect("a folder for pictures");
         for scheme in ["light", "dark"] {
-            let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-            self.devtools("Emulation.setEmulatedMedia", feature).await;
+            self.scheme(scheme).await;
             for (size, width, height) in [("wide", 1280, 900), ("narrow", 360, 780)] {
-                let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-                self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+                self.width(width, height).await;
                 let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-                let overflow = self.client.execute(overflow, Vec::new()).await.expect("a width");
-                assert_eq!(overflow, 0, "{name} is too wide for {width} pixels");
+                assert_eq!(self.run(overflow).await, 0, "{name} is too wide for {width} pixels");
                 let png = self.client.screenshot().await.expect("a picture");
                 std::fs::write(folder.join(format!("{name}-{scheme}-{size}.png")), png).expect("it can be kept");
             }
+            let barriers = self.barriers().await;
+            assert!(barriers.is_empty(), "{name}, {scheme}: {}", barriers.join("\n"));
         }
-        self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
+        self.scheme("light").await;
+        self.width(1280, 900).await;
+    }
+
+    /// A small picture of the page for the documentation, in light and dark.
+    pub(crate) async fn picture(&self, folder: &Path, name: &str, (width, height): (u32, u32)) {
+        for scheme in ["light", "dark"] {
+            self.scheme(scheme).await;
+            self.width(width, height).await;
+            self.run("window.scrollTo(0, 0)").await;
+            let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 0.8 });
+            let how = json!({ "format": "webp", "quality": 60, "clip": clip });
+            let body = json!({ "cmd": "Page.captureScreenshot", "params": how });
+            let shot = self.client.issue_cmd(Session { path: "goog/cdp/execute", body }).await.expect("a picture");
+            let bytes = base64(shot["data"].as_str().expect("it is text"));
+            std::fs::write(folder.join(format!("{name}-{scheme}.webp")), bytes).expect("it can be kept");
+        }
+        self.scheme("light").await;
+        self.width(1280, 900).await;
     }
 
     pub(crate) async fn close(self) {
@@ -194,4 +284,16 @@ impl WebDriverCompatibleCommand for Session {
     fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
         (Method::POST, Some(self.body.to_string()))
     }
+}
+
+/// Base64 as the dev tools send it, without blanks.
+fn base64(text: &str) -> Vec<u8> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let six = |letter: u8| LETTERS.iter().position(|known| *known == letter).expect("a letter of base64");
+    let letters: Vec<usize> = text.bytes().filter(|letter| *letter != b'=').map(six).collect();
+    let bytes = letters.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, six| bits << 6 | six) << (6 * (4 - four.len()));
+        [bits >> 16 & 255, bits >> 8 & 255, bits & 255].into_iter().take(four.len() - 1)
+    });
+    bytes.map(|byte| u8::try_from(byte).expect("eight bits")).collect()
 }

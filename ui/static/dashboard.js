@@ -97,6 +97,11 @@ function swap(id, html) {
   if (!part) return;
   const next = document.createElement('template');
   next.innerHTML = html;
+  // The marks around a part are not in what is sent.
+  for (const root of [part, next.content]) {
+    const marks = document.createNodeIterator(root, NodeFilter.SHOW_COMMENT);
+    for (let mark = marks.nextNode(); mark; mark = marks.nextNode()) mark.remove();
+  }
   const before = part.querySelector('[data-say]')?.textContent;
   children(part, next.content);
   times(part);
@@ -392,6 +397,40 @@ function zoned(select) {
   tell();
 }
 
+// What a run would do, anew after each change of its form: as long as nobody types, and one question at a time.
+function preview(panel) {
+  const form = document.getElementById(panel.dataset.preview);
+  let timer = 0;
+  let asking = null;
+  async function ask() {
+    asking?.abort();
+    asking = new AbortController();
+    panel.setAttribute('aria-busy', 'true');
+    try {
+      const answer = await fetch(panel.dataset.previewUrl, {
+        method: 'POST', body: new URLSearchParams(new FormData(form)), signal: asking.signal,
+      });
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const found = page.getElementById('preview');
+      if (found) swap('preview', found.innerHTML);
+      panel.removeAttribute('aria-busy');
+    } catch (error) {
+      if (error.name === 'AbortError') return;
+      panel.textContent = 'No answer.';
+      panel.removeAttribute('aria-busy');
+    }
+  }
+  const soon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, 600);
+  };
+  form.addEventListener('input', soon);
+  form.addEventListener('change', soon);
+  ask();
+}
+
+document.documentElement.classList.add('js');
+document.querySelectorAll('[data-preview]').forEach(preview);
 document.querySelectorAll('input[data-filter]').forEach(filter);
 document.querySelectorAll('input[data-pick]').forEach(picker);
 document.querySelectorAll('[data-many]').forEach(many);

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::api::DataDrip;
 use crate::backend::Backend;
 use crate::error::Error;
@@ -10,6 +12,7 @@ use crate::registry::scope_of;
 use crate::run::{Backfiller, Run, RunId};
 use crate::store::overview::{self, FailedBatch};
 pub use crate::store::overview::{BackfillSummary, BatchDuration, Slice};
+use crate::store::runs::{self, StatusCounts};
 
 /// Failed batches that are looked at to group their errors, and how much of each error.
 const FAILURES_READ: u32 = 1_000;
@@ -59,6 +62,15 @@ impl Failures {
 }
 
 impl<DB: Backend> DataDrip<DB> {
+    /// How many runs there are in each status; of the settled ones, those that were settled within `lately`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database).
+    pub async fn status_counts(&self, lately: Duration) -> Result<StatusCounts, Error> {
+        let mut conn = self.core.pool.acquire().await?;
+        Ok(runs::counts::<DB>(&mut conn, lately).await?)
+    }
+
     /// Every backfill that has runs, with their number and the last one; with and without code, by name.
     ///
     /// # Errors
@@ -95,12 +107,27 @@ impl<DB: Backend> DataDrip<DB> {
         let until = run.finished_at.unwrap_or(run.read_at).max(from);
         let span = (until - from).to_std().unwrap_or_default();
         let width = slice_width(span);
-        let mut conn = self.core.pool.acquire().await?;
-        let mut busy = overview::throughput::<DB>(&mut conn, run.id, from, width).await?;
         let slices = u64::try_from(span.as_millis() / width.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let mut busy = self.slices(run, from, width).await?;
+        self.core.charts.keep(run, from, width, slices, &busy);
         // What was committed since the run was read is the next reader's.
         busy.retain(|slice| slice.index < slices);
         Ok(Some(Throughput { width, slices, busy }))
+    }
+
+    /// The slices in which something was committed: those that are known, and the newer ones.
+    async fn slices(&self, run: &Run, from: DateTime<Utc>, width: Duration) -> Result<Vec<Slice>, Error> {
+        let mut conn = self.core.pool.acquire().await?;
+        let known = self.core.charts.of(run, from, width);
+        if known.upto > 0 {
+            let newer = overview::throughput::<DB>(&mut conn, run.id, from, width, known.end()).await?;
+            let slices: Vec<_> = known.slices.into_iter().chain(newer).collect();
+            // The run was read before: fewer than its batches cannot be all.
+            if slices.iter().map(|slice| slice.batches).sum::<u64>() >= run.counts.completed {
+                return Ok(slices);
+            }
+        }
+        Ok(overview::throughput::<DB>(&mut conn, run.id, from, width, from).await?)
     }
 
     /// How long the batches took that were committed last, the latest first.

@@ -68,7 +68,7 @@ impl<'a, DB: Backend> IntoFuture for RunQuery<'a, DB> {
         Box::pin(async move {
             let mut conn = self.core.pool.acquire().await?;
             let ids = runs::list::<DB>(&mut conn, &self.filter).await?;
-            Ok(runs::select::<DB>(&mut conn, &ids).await?)
+            Ok(runs::select_with::<DB>(&mut conn, &ids, &self.core.tallies).await?)
         })
     }
 }

@@ -15,12 +15,14 @@ use crate::options::{Choice, Raw};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, WorkerInfo};
 use crate::status::{BatchStatus, RunStatus};
-use crate::store::runs::RunEvent;
+use crate::store::runs::{RunEvent, StatusCounts};
 
 /// Backfills that the picker puts first.
 const RECENT: u32 = 5;
 /// People that the list of runs can be filtered by.
 const PEOPLE: u32 = 200;
+/// How far back the counts of settled runs go.
+const LATELY: Duration = Duration::from_hours(7 * 24);
 /// Batches in the chart of durations.
 const DURATIONS: u32 = 120;
 
@@ -104,6 +106,8 @@ pub(super) trait Engine: Send + Sync {
     fn people(&self) -> Answer<'_, Vec<Backfiller>>;
     /// Names of backfills that have runs but no code here.
     fn names_without_code(&self) -> Answer<'_, Vec<String>>;
+    /// Runs in each status; of the settled ones, those of the last seven days.
+    fn status_counts(&self) -> Answer<'_, StatusCounts>;
     fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>>;
     fn runs(&self, filter: RunFilter) -> Answer<'_, Vec<Run>>;
     fn run(&self, id: RunId) -> Answer<'_, Run>;
@@ -157,6 +161,10 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn names_without_code(&self) -> Answer<'_, Vec<String>> {
         Box::pin(self.names_without_code())
+    }
+
+    fn status_counts(&self) -> Answer<'_, StatusCounts> {
+        Box::pin(self.status_counts(LATELY))
     }
 
     fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>> {

@@ -83,7 +83,16 @@ impl Typed {
         let mut options = HashMap::new();
         for field in &info.fields {
             let values = match run.options.get(field.name) {
-                Some(value) if !field.masked => values_of(field, Some(value)),
+                Some(value) if !field.masked => {
+                    let values = values_of(field, Some(value));
+                    // An input drops line breaks, and HTML has no NUL: the same run would not be the same.
+                    if values.iter().any(|value| value.contains(char::is_control)) {
+                        errors.push(FieldError::new(field.name, "holds characters that a form cannot: enter it anew"));
+                        Vec::new()
+                    } else {
+                        values
+                    }
+                }
                 Some(_) => {
                     errors.push(FieldError::new(field.name, "is masked: enter it anew"));
                     Vec::new()

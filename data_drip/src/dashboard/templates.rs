@@ -40,11 +40,15 @@ const TEMPLATES: &[(&str, &str)] = embedded![
     "pieces/events.html",
     "pieces/field.html",
     "pieces/outcome.html",
+    "pieces/log.html",
+    "pieces/preview.html",
     "pieces/progress.html",
     "pieces/refresh.html",
     "pieces/run_row.html",
     "pieces/status.html",
     "pieces/time.html",
+    "pieces/worker.html",
+    "workers/index.html",
 ];
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {

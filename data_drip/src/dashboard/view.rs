@@ -3,7 +3,10 @@
 mod backfill;
 mod batch;
 mod failure;
+mod log;
+mod preview;
 mod run;
+mod worker;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +14,10 @@ use serde_json::Value;
 pub(super) use self::backfill::{BackfillView, GoneView};
 pub(super) use self::batch::BatchView;
 pub(super) use self::failure::FailureView;
+pub(super) use self::log::LogView;
+pub(super) use self::preview::PreviewView;
 pub(super) use self::run::{Actions, OptionView, RunView, options};
+pub(super) use self::worker::WorkerView;
 use super::format::{self, Moment};
 use crate::run::Backfiller;
 use crate::store::runs::RunEvent;

@@ -4,6 +4,7 @@
 //! needs (lock the run first, then look at its batches) is decided here, not by the callers.
 
 pub(crate) mod batches;
+pub(crate) mod charts;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod logs;
@@ -15,6 +16,7 @@ pub(crate) mod postgres;
 pub(crate) mod runs;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+pub(crate) mod tallies;
 pub(crate) mod workers;
 
 use std::time::{Duration, Instant};
@@ -41,7 +43,7 @@ macro_rules! statements {
 }
 
 statements! {
-    advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_logs, count_open_batches,
+    advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_logs, count_open_batches, count_runs,
     delete_batches, delete_events, delete_log_totals, delete_logs, delete_run, enqueue_run, estimate_total,
     fail_batch, fail_run, forget_workers, insert_batches, insert_event, insert_logs, insert_run, insert_worker,
     lock_batch, lock_logs, lock_run, lock_worker, lose_batch, mark_lone, open_logs, pause_run, peek_batch, pin_plan,

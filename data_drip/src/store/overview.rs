@@ -86,15 +86,19 @@ pub struct Slice {
     pub batches: u64,
 }
 
-/// What a run committed over time, in slices of `width` since `from`; slices in which nothing was are left out.
+/// What a run committed since `since`, in slices of `width` that begin at `from`; slices in which nothing was are left out.
 pub(crate) async fn throughput<DB: Backend>(
     conn: &mut DB::Connection,
     run: RunId,
     from: DateTime<Utc>,
     width: Duration,
+    since: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Slice>> {
-    let statement =
-        Statement::of(DB::SQL.select_throughput).bind(run.0).bind(from.timestamp_millis()).bind(millis(width).max(1));
+    let statement = Statement::of(DB::SQL.select_throughput)
+        .bind(run.0)
+        .bind(from.timestamp_millis())
+        .bind(millis(width).max(1))
+        .bind(since.timestamp_millis());
     let rows = DB::fetch(conn, statement).await?;
     rows.iter()
         .map(|row| {

@@ -7,6 +7,7 @@ use crate::backend::{Backend, Statement};
 use crate::options::Values;
 use crate::run::{Backfiller, BatchId, Counts, Run, RunId, Total};
 use crate::status::RunStatus;
+use crate::store::tallies::{Seen, Sums, Tallies, Tally};
 use crate::store::{Columns, int, ints, json_list, millis, one};
 
 /// A run as it is asked for.
@@ -76,8 +77,67 @@ async fn active<DB: Backend>(conn: &mut DB::Connection, key: &str) -> sqlx::Resu
 
 /// The runs with these numbers, newest first.
 pub(crate) async fn select<DB: Backend>(conn: &mut DB::Connection, ids: &[RunId]) -> sqlx::Result<Vec<Run>> {
-    let rows = DB::fetch(conn, Statement::of(DB::SQL.select_runs).bind(json_list(ids))).await?;
+    select_with::<DB>(conn, ids, &Tallies::default()).await
+}
+
+/// The same, with the help of what was added up before.
+pub(crate) async fn select_with<DB: Backend>(
+    conn: &mut DB::Connection,
+    ids: &[RunId],
+    tallies: &Tallies,
+) -> sqlx::Result<Vec<Run>> {
+    let mut runs = Vec::with_capacity(ids.len());
+    let mut stale = Vec::new();
+    let known: Vec<_> = ids.iter().map(|&id| (id, tallies.of(id))).collect();
+    for (run, sums) in fetch::<DB>(conn, &known).await? {
+        let tally = known.iter().find(|(id, _)| *id == run.id).and_then(|(_, tally)| *tally);
+        match sums.processed(&run, tally, tallies) {
+            Some(processed) => runs.push(with(run, processed)),
+            None => stale.push((run.id, None)),
+        }
+    }
+    if !stale.is_empty() {
+        for (run, sums) in fetch::<DB>(conn, &stale).await? {
+            let processed = sums.processed(&run, None, tallies).unwrap_or(sums.newer.processed);
+            runs.push(with(run, processed));
+        }
+        runs.sort_unstable_by_key(|run| std::cmp::Reverse(run.id));
+    }
+    Ok(runs)
+}
+
+fn with(mut run: Run, processed: u64) -> Run {
+    run.counts.processed = processed;
+    run
+}
+
+/// Runs without their sums, and what there is to make those of.
+async fn fetch<DB: Backend>(
+    conn: &mut DB::Connection,
+    known: &[(RunId, Option<Tally>)],
+) -> sqlx::Result<Vec<(Run, Parts)>> {
+    let asked: Vec<_> =
+        known.iter().map(|(id, tally)| (id, tally.map(|tally| tally.until.timestamp_millis()))).collect();
+    let rows = DB::fetch(conn, Statement::of(DB::SQL.select_runs).bind(json_list(&asked))).await?;
     rows.iter().map(read::<DB>).collect()
+}
+
+/// What the sum of a run's elements is made of.
+struct Parts {
+    /// The sum itself, of a settled run.
+    settled: Option<u64>,
+    newer: Sums,
+    recent: Sums,
+}
+
+impl Parts {
+    fn processed(&self, run: &Run, tally: Option<Tally>, tallies: &Tallies) -> Option<u64> {
+        if self.settled.is_some() {
+            return self.settled;
+        }
+        let seen = Seen { completed: run.counts.completed, newer: self.newer, recent: self.recent, at: run.read_at };
+        tallies.processed(run.id, tally, seen)
+    }
 }
 
 /// One run.
@@ -85,7 +145,7 @@ pub(crate) async fn find<DB: Backend>(conn: &mut DB::Connection, id: RunId) -> s
     Ok(select::<DB>(conn, &[id]).await?.pop())
 }
 
-fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<Run> {
+fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<(Run, Parts)> {
     let mut c = Columns::<DB>::of(row);
     let id = RunId(c.int()?);
     let backfill = c.text()?;
@@ -99,11 +159,15 @@ fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<Run> {
     let (start_at, created_at, started_at, finished_at) = (c.opt_time()?, c.time()?, c.opt_time()?, c.opt_time()?);
     let (planned, batches, planned_elements) = (c.flag()?, c.count()?, c.count()?);
     let (total, exact) = (c.opt_count()?, c.flag()?);
-    let (pending, running, completed, failed, stopped) = (c.count()?, c.count()?, c.count()?, c.count()?, c.count()?);
-    let counts = Counts { processed: c.count()?, batches, pending, running, completed, failed, stopped };
-    let (recent, recent_from) = (c.opt_count()?, c.opt_time()?);
+    let (pending, running, failed, stopped) = (c.count()?, c.count()?, c.count()?, c.count()?);
+    let completed = batches.saturating_sub(pending + running + failed + stopped);
+    let counts = Counts { processed: 0, batches, pending, running, completed, failed, stopped };
+    let settled = c.opt_count()?;
+    let newer = Sums { batches: c.opt_count()?.unwrap_or(completed), processed: c.count()? };
+    let recent = Sums { batches: c.count()?, processed: c.count()? };
+    let recent_from = c.opt_time()?;
     let read_at = c.time()?;
-    Ok(Run {
+    let run = Run {
         id,
         backfill,
         options,
@@ -124,9 +188,10 @@ fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<Run> {
         planned,
         total: total_of(total, exact, limit, planned_elements),
         counts,
-        throughput: recent.zip(recent_from).and_then(|(count, from)| rate(count, from, read_at)),
+        throughput: recent_from.and_then(|from| rate(recent.processed, from, read_at)),
         read_at,
-    })
+    };
+    Ok((run, Parts { settled, newer, recent }))
 }
 
 /// The total as it can be shown: never less than what is already planned, never more than the limit.
@@ -440,6 +505,44 @@ pub(crate) async fn events<DB: Backend>(conn: &mut DB::Connection, id: RunId) ->
             })
         })
         .collect()
+}
+
+/// How many runs there are in each status: all that are not settled, and those that were settled lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct StatusCounts {
+    /// Runs that wait for their start time.
+    pub pending: u64,
+    /// Runs that no worker has yet.
+    pub enqueued: u64,
+    /// Runs being planned or processed.
+    pub running: u64,
+    /// Runs that keep their place.
+    pub paused: u64,
+    /// Runs completed within the time that was asked for.
+    pub completed: u64,
+    /// Runs failed within it.
+    pub failed: u64,
+    /// Runs stopped within it.
+    pub stopped: u64,
+}
+
+pub(crate) async fn counts<DB: Backend>(
+    conn: &mut DB::Connection,
+    lately: std::time::Duration,
+) -> sqlx::Result<StatusCounts> {
+    let row = one::<DB>(conn, Statement::of(DB::SQL.count_runs).bind(millis(lately))).await?;
+    let Some(row) = row else { return Err(sqlx::Error::RowNotFound) };
+    let mut c = Columns::<DB>::of(&row);
+    Ok(StatusCounts {
+        pending: c.count()?,
+        enqueued: c.count()?,
+        running: c.count()?,
+        paused: c.count()?,
+        completed: c.count()?,
+        failed: c.count()?,
+        stopped: c.count()?,
+    })
 }
 
 /// Which runs to list.

@@ -27,6 +27,8 @@ pub(in crate::dashboard) struct FormView {
     error_count: usize,
     /// The errors are those of a link: nothing was sent yet.
     linked: bool,
+    /// A preview was asked for.
+    previewed: bool,
     zone: String,
 }
 
@@ -76,8 +78,14 @@ impl FormView {
             errors: left.rest(),
             error_count: errors.len(),
             linked: false,
+            previewed: false,
             zone: typed.zone.clone(),
         }
+    }
+
+    /// A preview was asked for, not a run.
+    pub(in crate::dashboard) fn previewed(self) -> Self {
+        Self { previewed: true, ..self }
     }
 
     /// Filled in by a link or from an old run, not sent by a person.

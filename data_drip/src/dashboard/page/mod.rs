@@ -3,6 +3,7 @@
 
 pub(super) mod run;
 pub(super) mod runs;
+pub(super) mod workers;
 
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
@@ -19,12 +20,17 @@ use crate::status::RunStatus;
 pub(super) enum Topic {
     Runs(runs::Query),
     Run(run::Query),
+    /// Whether it holds still where there is no JavaScript.
+    Workers {
+        hold: bool,
+    },
 }
 
 /// What it shows at one moment.
 pub(super) enum Page {
     Runs(Box<runs::Page>),
     Run(Box<run::Page>),
+    Workers(Box<workers::Page>),
 }
 
 impl Topic {
@@ -32,6 +38,7 @@ impl Topic {
         match self {
             Self::Runs(query) => runs::Page::load(app, query).await.map(Box::new).map(Page::Runs),
             Self::Run(query) => run::Page::load(app, query).await.map(Box::new).map(Page::Run),
+            Self::Workers { hold } => workers::Page::load(app, *hold).await.map(Box::new).map(Page::Workers),
         }
     }
 }
@@ -41,6 +48,7 @@ impl Page {
         match self {
             Self::Runs(page) => templates::html("backfill_runs/index.html", visitor, page),
             Self::Run(page) => templates::html("backfill_runs/show.html", visitor, page),
+            Self::Workers(page) => templates::html("workers/index.html", visitor, page),
         }
     }
 
@@ -49,6 +57,7 @@ impl Page {
         match self {
             Self::Runs(page) => page.moving,
             Self::Run(page) => page.moving,
+            Self::Workers(page) => page.moving,
         }
     }
 }

@@ -5,17 +5,19 @@ use serde::Serialize;
 use super::{Refresh, cut, is_moving};
 use crate::api::Failures;
 use crate::dashboard::chart::{Bars, durations, throughput};
-use crate::dashboard::engine::{BatchFilter, Engine, From};
+use crate::dashboard::engine::{BatchFilter, Engine, From, LogFilter};
 use crate::dashboard::forecast;
 use crate::dashboard::format;
-use crate::dashboard::view::{self, Actions, BatchView, EventView, FailureView, OptionView, RunView};
+use crate::dashboard::view::{self, Actions, BatchView, EventView, FailureView, LogView, OptionView, RunView};
 use crate::error::Error;
+use crate::logs::{LogId, LogLevel};
 use crate::run::{Run, RunId};
 use crate::status::BatchStatus;
 
 const BATCHES_PER_PAGE: u32 = 50;
 /// Batches in flight that are listed; there are as many as slots.
 const IN_FLIGHT: u32 = 24;
+const LINES_PER_PAGE: u32 = 50;
 /// Characters of an error in a list; the batch's own page has all of it.
 const ERROR_IN_LIST: usize = 2_000;
 
@@ -25,6 +27,10 @@ pub(in crate::dashboard) struct Query {
     pub(in crate::dashboard) id: RunId,
     pub(in crate::dashboard) batch_status: Option<BatchStatus>,
     pub(in crate::dashboard) from: From,
+    /// Only lines this bad or worse.
+    pub(in crate::dashboard) level: Option<LogLevel>,
+    /// Only lines in front of this one.
+    pub(in crate::dashboard) log_before: Option<LogId>,
     pub(in crate::dashboard) hold: bool,
 }
 
@@ -44,6 +50,7 @@ pub(in crate::dashboard) struct Page {
     in_flight: Vec<BatchView>,
     batches: Batches,
     events: Vec<EventView>,
+    log: Log,
     refresh: Refresh,
     #[serde(skip)]
     pub(super) moving: bool,
@@ -63,6 +70,21 @@ struct Batches {
     later: bool,
     /// The last position of this page, when there are more.
     next: Option<u64>,
+}
+
+/// What user code said, the latest first.
+#[derive(Serialize)]
+struct Log {
+    lines: Vec<LogView>,
+    levels: Vec<&'static str>,
+    level: Option<&'static str>,
+    before: Option<i64>,
+    /// The last line of this page, when there are older ones.
+    older: Option<i64>,
+    kept: String,
+    dropped: Option<String>,
+    /// Nothing was said at all.
+    silent: bool,
 }
 
 impl Page {
@@ -89,6 +111,7 @@ impl Page {
             in_flight: in_flight(app, &run).await?,
             batches: Batches::load(app, &run, query).await?,
             events: app.events(run.id).await?.into_iter().map(EventView::from).collect(),
+            log: Log::load(app, &run, query).await?,
             refresh: Refresh::when(moving, query.hold),
             run: RunView::new(&run),
             moving,
@@ -131,6 +154,31 @@ impl Batches {
             after,
             before,
             next,
+        })
+    }
+}
+
+impl Log {
+    async fn load(app: &dyn Engine, run: &Run, query: &Query) -> Result<Self, Error> {
+        let totals = app.log_totals(run.id).await?;
+        let filter = LogFilter {
+            level: query.level,
+            before: query.log_before,
+            newest_first: true,
+            limit: LINES_PER_PAGE + 1,
+            ..LogFilter::default()
+        };
+        let mut lines = if totals.kept > 0 { app.logs(run.id, filter).await? } else { Vec::new() };
+        let older = cut(&mut lines, LINES_PER_PAGE).then(|| lines.last().map(|line| line.id.0)).flatten();
+        Ok(Self {
+            lines: lines.iter().map(LogView::from).collect(),
+            levels: LogLevel::ALL.iter().map(|level| level.as_str()).collect(),
+            level: query.level.map(LogLevel::as_str),
+            before: query.log_before.map(|id| id.0),
+            older,
+            kept: format::number(totals.kept),
+            dropped: (totals.dropped > 0).then(|| format::number(totals.dropped)),
+            silent: totals.kept + totals.dropped == 0,
         })
     }
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{Id, Params};
 use crate::dashboard::auth::Visitor;
-use crate::dashboard::engine::{BatchFilter, From};
+use crate::dashboard::engine::{BatchFilter, From, LogFilter};
 use crate::dashboard::page::{self, Topic, run, runs};
 use crate::dashboard::problem::Problem;
-use crate::dashboard::view::{BatchView, RunView};
+use crate::dashboard::view::{BatchView, LogView, RunView};
 use crate::dashboard::{App, live, templates};
 use crate::error::{Error, ErrorKind};
 use crate::run::RunId;
@@ -60,14 +60,20 @@ fn run_query(id: RunId, params: &Params) -> Result<run::Query, Problem> {
         id,
         batch_status: params.parse("batch_status")?,
         from: before.or(newest).unwrap_or(after),
+        level: params.parse("level")?,
+        log_before: params.parse("log_before")?,
         hold: params.text("refresh") == Some("off"),
     })
 }
+
+/// More than are kept of one attempt.
+const LINES_OF_BATCH: u32 = 1_000;
 
 #[derive(Serialize)]
 struct Batch {
     run: RunView,
     batch: BatchView,
+    log: Vec<LogView>,
 }
 
 pub(super) async fn batch(
@@ -85,6 +91,8 @@ pub(super) async fn batch(
         let missing = Error::new(ErrorKind::NotFound, format!("run {id} has no batch {position}"));
         return Err(Problem::from(missing).back_to(format!("/backfill_runs/{id}"), format!("Run {id}")));
     };
-    let page = Batch { run: RunView::new(&run), batch: BatchView::new(&batch, None) };
+    let said = LogFilter { batch: Some(batch.id), limit: LINES_OF_BATCH, ..LogFilter::default() };
+    let log = app.logs(id, said).await?.iter().map(LogView::from).collect();
+    let page = Batch { log, run: RunView::new(&run), batch: BatchView::new(&batch, None) };
     templates::page("backfill_runs/batch.html", &visitor, &page)
 }

@@ -4,6 +4,7 @@ mod actions;
 mod backfill_runs;
 mod backfills;
 mod new_run;
+mod workers;
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, Form, FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 
@@ -31,6 +32,7 @@ pub(super) fn pages(app: App) -> Router {
         .route("/backfill_runs", get(backfill_runs::index).post(new_run::create))
         .route("/backfill_runs/live", get(backfill_runs::index_live))
         .route("/backfill_runs/new", get(new_run::new))
+        .route("/backfill_runs/preview", post(new_run::preview))
         .route("/backfill_runs/{id}", get(backfill_runs::show))
         .route("/backfill_runs/{id}/live", get(backfill_runs::show_live))
         .route("/backfill_runs/{id}/batches/{position}", get(backfill_runs::batch))
@@ -42,6 +44,8 @@ pub(super) fn pages(app: App) -> Router {
             get(actions::confirm_retry_failed_batches).post(actions::retry_failed_batches),
         )
         .route("/backfill_runs/{id}/delete", get(actions::confirm_delete).post(actions::delete))
+        .route("/workers", get(workers::index))
+        .route("/workers/live", get(workers::index_live))
         .fallback(no_such_page)
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -55,7 +59,7 @@ async fn root(visitor: Visitor) -> Redirect {
 /// A page's path with a slash too many leads to the page.
 async fn no_such_page(visitor: Visitor, uri: Uri) -> Response {
     match uri.path().strip_suffix('/') {
-        Some(path) if !path.ends_with('/') && path.starts_with("/backfill") => {
+        Some(path) if !path.ends_with('/') && (path.starts_with("/backfill") || path == "/workers") => {
             let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             Redirect::to(&format!("{}{path}{query}", visitor.base)).into_response()
         }

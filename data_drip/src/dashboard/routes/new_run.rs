@@ -11,6 +11,7 @@ use crate::dashboard::engine::Engine;
 use crate::dashboard::form::{Available, Choices, FormView, Typed};
 use crate::dashboard::format::Moment;
 use crate::dashboard::problem::Problem;
+use crate::dashboard::view::PreviewView;
 use crate::dashboard::{App, templates};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::registry::BackfillInfo;
@@ -25,6 +26,7 @@ struct Page {
     form: Option<FormView>,
     /// The run whose options the form was filled with.
     again: Option<RunId>,
+    preview: Option<PreviewView>,
     now: Moment,
 }
 
@@ -45,7 +47,7 @@ pub(super) async fn new(State(app): State<App>, Actor(visitor): Actor, params: P
     let info = app.backfill(name).ok_or_else(|| unknown_backfill(name))?;
     let (typed, errors) = Typed::linked(info, app.defaults(info), &params.0);
     let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors).linked();
-    page(&visitor, form, None)
+    page(&visitor, form, None, None)
 }
 
 /// The form with everything as it was in an old run, but what must not be shown.
@@ -57,7 +59,7 @@ async fn again(app: &App, visitor: &Visitor, id: RunId) -> Result<Response, Prob
     })?;
     let (typed, errors) = Typed::again(info, &run);
     let form = FormView::new(info, &typed, &choices(&**app, info).await, &errors).linked();
-    page(visitor, form, Some(id))
+    page(visitor, form, Some(id), None)
 }
 
 async fn picker(app: &App, visitor: &Visitor, search: Option<&str>) -> Result<Response, Problem> {
@@ -76,6 +78,7 @@ async fn picker(app: &App, visitor: &Visitor, search: Option<&str>) -> Result<Re
         search: search.map(str::to_owned),
         form: None,
         again: None,
+        preview: None,
         now: chrono::Utc::now().into(),
     };
     templates::page("backfill_runs/new.html", visitor, &page)
@@ -101,9 +104,31 @@ pub(super) async fn create(
         StatusCode::UNPROCESSABLE_ENTITY
     };
     let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors);
-    let mut response = page(&visitor, form, None)?;
+    let mut response = page(&visitor, form, None, None)?;
     *response.status_mut() = refused;
     Ok(response)
+}
+
+/// Says what the run would do, beside the form as it was sent; nothing is written.
+pub(super) async fn preview(
+    State(app): State<App>,
+    Actor(visitor): Actor,
+    Pairs(pairs): Pairs,
+) -> Result<Response, Problem> {
+    let (typed, mut errors) = Typed::read(pairs);
+    let info = app.backfill(&typed.backfill).ok_or_else(|| unknown_backfill(&typed.backfill))?;
+    let new = typed.check(info, &mut errors);
+    let mut seen = None;
+    if errors.is_empty() {
+        match app.preview(new).await {
+            Ok(preview) => seen = Some(PreviewView::from(&preview)),
+            Err(error) => drop(refusal(error, &mut errors)?),
+        }
+    } else {
+        errors.extend(app.check_options(&new));
+    }
+    let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors).previewed();
+    page(&visitor, form, None, seen)
 }
 
 /// What the form says about a refused run; an error that is none of the form's is the page's.
@@ -143,13 +168,19 @@ async fn choices(app: &dyn Engine, info: &BackfillInfo) -> Choices {
     choices
 }
 
-fn page(visitor: &Visitor, form: FormView, again: Option<RunId>) -> Result<Response, Problem> {
+fn page(
+    visitor: &Visitor,
+    form: FormView,
+    again: Option<RunId>,
+    preview: Option<PreviewView>,
+) -> Result<Response, Problem> {
     let page = Page {
         recent: Vec::new(),
         backfills: Vec::new(),
         search: None,
         form: Some(form),
         again,
+        preview,
         now: chrono::Utc::now().into(),
     };
     templates::page("backfill_runs/new.html", visitor, &page)

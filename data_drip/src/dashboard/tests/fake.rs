@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{BackfillSummary, BatchDuration, Defaults, FailureGroup, Failures, Preview, Slice, Throughput};
+use crate::api::{
+    BackfillSummary, BatchDuration, Defaults, FailureGroup, Failures, Preview, PreviewStatement, RowCount, Sample,
+    Slice, Throughput,
+};
+use crate::backend::Explanation;
 use crate::backfill::Mode;
 use crate::dashboard::engine::{Answer, BatchFilter, Engine, From, LogFilter, NewRun, RunFilter, Verb};
 use crate::error::{Error, ErrorKind, FieldError};
@@ -19,7 +23,7 @@ use crate::options::{Choice, Field, Kind, Settings};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total, WorkerClaim, WorkerInfo, WorkerPlan};
 use crate::status::{BatchStatus, RunStatus};
-use crate::store::runs::RunEvent;
+use crate::store::runs::{RunEvent, StatusCounts};
 
 pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7 }}\u{202e}\0é";
 
@@ -29,7 +33,7 @@ pub(super) struct Fake {
     /// No backfill is linked.
     pub(super) empty: bool,
     /// The database does not answer.
-    pub(super) down: bool,
+    pub(super) down: AtomicBool,
     /// How creating a run is refused.
     pub(super) refuse: Option<fn() -> Error>,
     pub(super) created: Mutex<Vec<NewRun>>,
@@ -50,7 +54,7 @@ impl Fake {
     }
 
     fn answer<T: Send + 'static>(&self, answer: Result<T, Error>) -> Answer<'_, T> {
-        let answer = if self.down { Err(sqlx::Error::PoolTimedOut.into()) } else { answer };
+        let answer = if self.down.load(Ordering::Relaxed) { Err(sqlx::Error::PoolTimedOut.into()) } else { answer };
         Box::pin(std::future::ready(answer))
     }
 }
@@ -99,6 +103,12 @@ impl Engine for Fake {
 
     fn names_without_code(&self) -> Answer<'_, Vec<String>> {
         self.answer(Ok(vec![HOSTILE.to_owned()]))
+    }
+
+    fn status_counts(&self) -> Answer<'_, StatusCounts> {
+        let counts =
+            StatusCounts { pending: 2, enqueued: 1, running: 3, paused: 4, completed: 1_290, failed: 12, stopped: 5 };
+        self.answer(Ok(counts))
     }
 
     fn choices<'a>(&'a self, _: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>> {
@@ -238,7 +248,35 @@ impl Engine for Fake {
     }
 
     fn preview(&self, _: NewRun) -> Answer<'_, Preview> {
-        self.answer(Err(Error::new(ErrorKind::Unsupported, "nothing to look at")))
+        let statement = |full_scan| PreviewStatement {
+            sql: format!("SELECT * FROM orders WHERE note = '{HOSTILE}'"),
+            plan: Some(Explanation {
+                full_scan,
+                words: vec!["Reads the table orders".to_owned()],
+                ..Default::default()
+            }),
+        };
+        self.answer(Ok(Preview {
+            backfill: "recount_orders".to_owned(),
+            table: "hr.orders".to_owned(),
+            key: vec!["tenant".to_owned(), "id".to_owned()],
+            rows: RowCount { counted: 400_000, exact: false, estimate: Some(1_200_000) },
+            to_process: RowCount { counted: 400_000, exact: false, estimate: Some(1_200_000) },
+            batches: 12_000,
+            batch_size: 100,
+            limit: None,
+            first_key: Some("1".to_owned()),
+            last_key: None,
+            sample: Sample {
+                columns: vec!["id".to_owned(), "note".to_owned()],
+                columns_left_out: 3,
+                rows: vec![vec![Some("1".to_owned()), Some(HOSTILE.to_owned())], vec![Some("2".to_owned()), None]],
+                looked: true,
+            },
+            scope: statement(true),
+            batch: statement(false),
+            active_run: Some(RunId(3)),
+        }))
     }
 
     fn create<'a>(&'a self, new: NewRun, _: &'a Backfiller) -> Answer<'a, Run> {

@@ -17,6 +17,8 @@ pub(in crate::dashboard) struct BatchView {
     attempts: u32,
     losses: u32,
     worker: Option<String>,
+    /// The end of its name: the beginning is the time it started at.
+    worker_short: Option<String>,
     due_at: Option<Moment>,
     started_at: Option<Moment>,
     finished_at: Option<Moment>,
@@ -40,6 +42,11 @@ impl ErrorView {
     }
 }
 
+fn ending(id: &str) -> String {
+    let from = id.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
+    id[from..].to_owned()
+}
+
 impl BatchView {
     /// `error_limit` is how many characters of its error are sent; `None` for all.
     pub(in crate::dashboard) fn new(batch: &RunBatch, error_limit: Option<usize>) -> Self {
@@ -57,6 +64,7 @@ impl BatchView {
             attempts: batch.attempts,
             losses: batch.losses,
             worker: batch.worker.clone(),
+            worker_short: batch.worker.as_deref().map(ending),
             due_at: batch.due_at.map(Moment::from),
             started_at: batch.started_at.map(Moment::from),
             finished_at: batch.finished_at.map(Moment::from),

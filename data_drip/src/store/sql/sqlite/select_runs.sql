@@ -1,3 +1,5 @@
+-- The completed batches are what was planned and is nothing else: counting them would take longer with each of them. For
+-- the same reason a settled run keeps the sum of its elements, and of others only what is newer than a moment is added up.
 SELECT
     r.id, r.backfill, r.options, r.batch_size, r.sleep_ms, r.element_limit, r.queue, r.concurrency,
     r.max_attempts, r.timeout_ms, r.status,
@@ -5,15 +7,23 @@ SELECT
     r.planned, r.planned_batches, r.planned_elements, r.total, r.total_exact,
     (SELECT count(*) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'pending'),
     (SELECT count(*) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'running'),
-    (SELECT count(*) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'completed'),
     (SELECT count(*) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'failed'),
     (SELECT count(*) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'stopped'),
-    (SELECT sum(b.processed) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'completed'),
+    r.processed,
+    CASE WHEN r.processed IS NULL AND asked.since IS NOT NULL THEN
+        (SELECT count(*) FROM data_drip_backfill_run_batches b
+            WHERE b.run_id = r.id AND b.status = 'completed' AND b.finished_at > asked.since) END,
+    CASE WHEN r.processed IS NULL THEN
+        (SELECT sum(b.processed) FROM data_drip_backfill_run_batches b
+            WHERE b.run_id = r.id AND b.status = 'completed' AND b.finished_at > coalesce(asked.since, -1)) END,
+    (SELECT count(*) FROM data_drip_backfill_run_batches b
+        WHERE b.run_id = r.id AND b.status = 'completed' AND b.finished_at > clock.now - 60000),
     (SELECT sum(b.processed) FROM data_drip_backfill_run_batches b
         WHERE b.run_id = r.id AND b.status = 'completed' AND b.finished_at > clock.now - 60000),
     (SELECT min(b.started_at) FROM data_drip_backfill_run_batches b
         WHERE b.run_id = r.id AND b.status = 'completed' AND b.finished_at > clock.now - 60000),
     clock.now
-FROM data_drip_backfill_runs r, (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now) AS clock
-WHERE r.id IN (SELECT value FROM json_each(?1))
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS since FROM json_each(?1)) AS asked
+CROSS JOIN (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now) AS clock
+JOIN data_drip_backfill_runs r ON r.id = asked.id
 ORDER BY r.id DESC

@@ -1,0 +1,149 @@
+//! Starting a run: by keyboard, by form, in a time zone, from an old run.
+
+use data_drip::{RunId, RunStatus};
+use fantoccini::key::Key;
+use serde_json::json;
+
+use crate::chromium::Browser;
+use crate::host::Host;
+
+#[tokio::test]
+async fn a_run_is_created_by_keyboard_alone() {
+    let Some(browser) = Browser::start("a_run_is_created_by_keyboard_alone").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/")).await.unwrap();
+    assert!(browser.text().await.contains("Nothing has run yet"));
+    browser.look("runs-empty").await;
+    browser.tab_to("New run").await;
+    browser.press(Key::Enter).await;
+
+    // The picker has the focus; a few letters of the name are enough.
+    browser.find("//label[contains(., 'Which backfill?')]").await;
+    browser.look("new-picker").await;
+    browser.type_in("rec").await;
+    browser.find("//li[@class='chosen'][contains(., 'recount_orders')]").await;
+    browser.press(Key::Backspace).await;
+    browser.press(Key::Backspace).await;
+    browser.press(Key::Backspace).await;
+    browser.type_in("adrole").await;
+    browser.find("//li[@class='chosen'][contains(., 'add_role')]").await;
+    browser.press(Key::Enter).await;
+
+    browser.find("//h1[.='New run of add_role']").await;
+    browser.tab_to("Department").await;
+    browser.type_in("Sales").await;
+    browser.tab_to("Limit").await;
+    browser.type_in("150").await;
+    // What will happen is said before the click.
+    browser
+        .find("//*[@id='preview']//*[contains(., '150') and contains(., 'of 2,000') and contains(., 'employees')]")
+        .await;
+    browser.find("//*[@id='preview']//summary[contains(., 'One batch: ')]").await;
+    browser.look("new").await;
+    browser.tab_to("Start run").await;
+    browser.press(Key::Enter).await;
+    browser.status("completed").await;
+    let text = browser.text().await;
+    for part in ["150 of 150", "Grace Hopper", "Sales", "100.0 %"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    browser.look("run-completed").await;
+    browser.client.goto(&host.page("/backfills")).await.unwrap();
+    browser.look("backfills").await;
+    browser.find("//input[@type='search']").await.send_keys("recount_orders").await.unwrap();
+    browser
+        .until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1")
+        .await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_form_keeps_what_was_typed() {
+    let Some(browser) = Browser::start("a_refused_form_keeps_what_was_typed").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=add_role")).await.unwrap();
+    // Refused: nobody works there. Everything that was typed is still there.
+    browser.field("Department").await.send_keys("Nobody").await.unwrap();
+    browser.field("Age").await.send_keys("33").await.unwrap();
+    browser.field("Token").await.send_keys("hunter2").await.unwrap();
+    browser.find("//label[contains(., 'Active only')]/input").await.click().await.unwrap();
+    browser.click("Start run").await;
+    browser.find("//*[@role='alert'][contains(., 'no records to process')]").await;
+    browser.look("new-refused").await;
+    assert_eq!(browser.field("Age").await.prop("value").await.unwrap().as_deref(), Some("33"));
+    let ticked = browser.find("//label[contains(., 'Active only')]/input").await.is_selected().await.unwrap();
+    assert!(!ticked, "unticked was forgotten");
+    assert_eq!(browser.field("Token").await.prop("value").await.unwrap().as_deref(), Some(""), "a secret came back");
+
+    let department = browser.field("Department").await;
+    department.clear().await.unwrap();
+    department.send_keys("Sales").await.unwrap();
+    browser.click("Start run").await;
+    browser.status("completed").await;
+    assert!(!browser.text().await.contains("hunter2"));
+
+    // The same once more, from the run.
+    browser.click("Run again").await;
+    assert!(browser.text().await.contains("Filled in as in run 1"));
+    assert_eq!(browser.field("Department").await.prop("value").await.unwrap().as_deref(), Some("Sales"));
+    // The status is that of the response to the refused form; Chromium reports it, and nothing else.
+    let console = browser.console().await;
+    assert!(console.iter().all(|line| line.contains("422")), "{console:?}");
+    browser.close().await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn many_choices_are_searched_and_chosen_at_once() {
+    let Some(browser) = Browser::start("many_choices_are_searched_and_chosen_at_once").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=normalise_postal_codes")).await.unwrap();
+    browser.find("//input[@aria-label='Search in Countries']").await.send_keys("land").await.unwrap();
+    browser.click("Select all").await;
+    browser.look("new-many").await;
+    browser.find("//label[contains(., 'Skip unreadable')]/input").await.click().await.unwrap();
+    browser.click("Start run").await;
+    browser.status("completed").await;
+    let run = host.drip.run(RunId(1)).await.unwrap();
+    assert_eq!(run.options["countries"], json!(["netherlands", "poland"]));
+    assert_eq!(run.options["skip_unreadable"], json!(false), "unticked is sent");
+    browser.find("//div[@class='log']//li[contains(., 'normalised') and contains(., 'codes=')]").await;
+    browser.look("run-log").await;
+    browser.click("warn and worse").await;
+    browser.find("//div[@class='log']//li[@class='warn'][contains(., 'codes that cannot be read')]").await;
+    browser.client.goto(&host.page("/workers")).await.unwrap();
+    browser.find("//article[contains(., 'alive') and contains(., 'Slots busy')]").await;
+    browser.look("workers").await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_is_scheduled_in_the_readers_time_zone() {
+    let Some(browser) = Browser::start("a_run_is_scheduled_in_the_readers_time_zone").await else { return };
+    let host = Host::start().await;
+    browser.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": "America/New_York" })).await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=recount_orders")).await.unwrap();
+    browser.find("//label[contains(., 'At a time')]/input").await.click().await.unwrap();
+    let zone = browser.find("//select[@aria-label='Time zone of the start']").await;
+    assert_eq!(zone.prop("value").await.unwrap().as_deref().map(str::len), Some("-05:00".len()));
+    // Typed as a picker sets it: what keys do in such a field depends on the language of the machine.
+    let typed = "const e = document.getElementById('start_at'); e.value = '2098-07-01T18:30'; \
+                 e.dispatchEvent(new Event('input', { bubbles: true }))";
+    browser.run(typed).await;
+    browser.find("//*[contains(., 'That is 1 Jul 2098') and contains(., '22:30:00 UTC')]").await;
+    browser.look("new-scheduled").await;
+    browser.click("Start run").await;
+    browser.status("pending").await;
+    let run = host.drip.run(RunId(1)).await.unwrap();
+    assert_eq!(run.status, RunStatus::Pending);
+    assert_eq!(run.start_at.unwrap().to_rfc3339(), "2098-07-01T22:30:00+00:00", "daylight saving time, in July");
+    let shown = browser.find("//dt[.='Not before']/following-sibling::dd/time").await;
+    assert!(shown.text().await.unwrap().contains("18:30"), "{}", shown.text().await.unwrap());
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}

@@ -1,0 +1,154 @@
+//! Following a run: live, without losing what the reader has opened, and steering it.
+
+use data_drip::RunId;
+use data_drip::RunStatus;
+use fantoccini::Locator;
+use serde_json::json;
+
+use crate::chromium::Browser;
+use crate::host::Host;
+
+/// Survives only as long as the page is not loaded anew.
+const MARK: &str = "window.mark = 'still here'";
+
+async fn started(browser: &Browser, host: &Host, backfill: &str) {
+    browser.client.goto(&host.page(&format!("/backfill_runs/new?backfill={backfill}"))).await.unwrap();
+    browser.click("Start run").await;
+}
+
+#[tokio::test]
+async fn a_run_is_watched_live_and_what_is_open_stays_open() {
+    let Some(browser) = Browser::start("a_run_is_watched_live_and_what_is_open_stays_open").await else { return };
+    let host = Host::start().await;
+    started(&browser, &host, "utc_shifts").await;
+    browser.status("failed").await;
+    // Marked before the first update can come: nothing that the page has is made anew by it.
+    let mark = "addEventListener('DOMContentLoaded', () => { \
+                for (const e of document.querySelectorAll('[data-live] *')) e.mark = true; })";
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": mark })).await;
+    browser.client.goto(&host.page("/backfill_runs/1?batch_status=failed")).await.unwrap();
+    browser.run(MARK).await;
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    let made_anew = "[...document.querySelectorAll('[data-live] *')].filter((e) => !e.mark).map((e) => e.outerHTML)";
+    assert_eq!(browser.run(&format!("return {made_anew}")).await, json!([]));
+    browser
+        .find("//details/summary[contains(., 'row 700: 2013-11-03 01:00 <America/New_York>')]")
+        .await
+        .click()
+        .await
+        .unwrap();
+    let whole = browser.find("//details/pre").await;
+    assert!(whole.is_displayed().await.unwrap());
+    assert!(whole.text().await.unwrap().contains("<America/New_York>"));
+    browser.look("run-failed").await;
+    browser.run("document.querySelector('details').scrollIntoView(); window.scrolled = window.scrollY").await;
+
+    // Somebody else retries it, it fails again, and the page follows.
+    let by = data_drip::Backfiller::new(9, "Katherine Johnson");
+    host.drip.retry_failed_batches(RunId(1)).by(&by).await.unwrap();
+    host.drip.wait(RunId(1)).await.unwrap();
+    browser.find("//ol[@class='events']//*[.='Katherine Johnson']").await;
+    browser.status("failed").await;
+    let open = browser.client.find(Locator::Css("details[open] pre")).await.unwrap();
+    assert!(open.is_displayed().await.unwrap(), "the update closed it");
+    assert_eq!(browser.run("return window.scrollY === window.scrolled").await, true, "the update scrolled");
+    assert_eq!(browser.run("return window.mark").await, "still here", "the page was loaded anew");
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_error_is_opened_mended_and_retried() {
+    let Some(browser) = Browser::start("an_error_is_opened_mended_and_retried").await else { return };
+    let host = Host::start().await;
+    started(&browser, &host, "utc_shifts").await;
+    browser.status("failed").await;
+    browser
+        .find("//ul[@class='failures']/li[contains(., '1×') and contains(., 'row 700: 2013-11-03')]/a")
+        .await
+        .click()
+        .await
+        .unwrap();
+    browser.find("//pre[contains(., 'row 700')]").await;
+    browser.look("batch-failed").await;
+
+    sqlx::query("INSERT INTO mended VALUES (1)").execute(&host.pool).await.unwrap();
+    browser.client.back().await.unwrap();
+    browser.click("Retry failed batches…").await;
+    browser.find("//dialog[@open]//p[contains(., 'failed batches, 1 of 4')]").await;
+    browser.look("retry-asked").await;
+    browser.find("//dialog[@open]//button[.='Retry failed batches']").await.click().await.unwrap();
+    browser.status("completed").await;
+    assert!(browser.text().await.contains("retried failed batches by Grace Hopper"));
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
+    let Some(browser) = Browser::start("a_run_is_steered_and_the_host_ends_with_the_page_open").await else { return };
+    let host = Host::start().await;
+    started(&browser, &host, "recount_orders").await;
+    browser.status("running").await;
+    browser.run(MARK).await;
+    let percent = "Number.parseFloat(document.querySelector('.gauge .big').textContent)";
+    browser.until("it moves", &format!("{percent} > 3")).await;
+    browser.look("run-running").await;
+    let before = browser.run(&format!("return {percent}")).await;
+    browser.until("it moves on", &format!("{percent} > {before}")).await;
+    assert_eq!(browser.run("return window.mark").await, "still here", "the page was loaded anew");
+    browser.act("Pause…", "Pause").await;
+    browser.status("paused").await;
+    browser.act("Resume…", "Resume").await;
+    browser.status("running").await;
+    browser.click("Stop…").await;
+    browser.find("//dialog[@open]").await;
+    browser.look("stop-asked").await;
+    // Escape, and the way back, change nothing.
+    browser.click("Leave it as it is").await;
+    browser.until("the question is gone", "document.querySelector('dialog') === null").await;
+    browser.act("Stop…", "Stop").await;
+    browser.status("stopped").await;
+    browser.act("Resume…", "Resume").await;
+    browser.status("running").await;
+    browser.act("Stop…", "Stop now").await;
+    browser.status("stopped").await;
+    browser.look("run-stopped").await;
+
+    // Started by somebody else while the list is open.
+    browser.client.goto(&host.page("/backfill_runs")).await.unwrap();
+    browser.run(MARK).await;
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    let run = host.drip.enqueue_named("recount_orders", json!({})).await.unwrap();
+    browser.find(&format!("//tr[@id='run-{}']//span[@class='status running']", run.id)).await;
+    assert_eq!(browser.run("return window.mark").await, "still here");
+    browser.look("runs").await;
+    host.drip.stop(run.id).now().await.unwrap();
+    assert_eq!(host.drip.wait(run.id).await.unwrap().status, RunStatus::Stopped);
+    browser.find(&format!("//tr[@id='run-{}']//a", run.id)).await.click().await.unwrap();
+    browser.act("Delete…", &format!("Delete run {}", run.id)).await;
+    browser.find("//h1[.='Runs']").await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    host.stop().await;
+    browser.close().await;
+}
+
+/// Where a proxy swallows streams, the page asks for itself now and then.
+#[tokio::test]
+async fn a_page_is_followed_without_streams() {
+    let Some(browser) = Browser::start("a_page_is_followed_without_streams").await else { return };
+    let host = Host::start().await;
+    let run = host.drip.enqueue_named("recount_orders", json!({})).await.unwrap();
+    browser.devtools("Network.enable", json!({})).await;
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/live*"] })).await;
+    browser.client.goto(&host.page(&format!("/backfill_runs/{}", run.id))).await.unwrap();
+    browser.run(MARK).await;
+    browser.find("//*[@id='beat'][contains(@class, 'polling')]").await;
+    host.drip.pause(run.id).await.unwrap();
+    browser.status("paused").await;
+    assert_eq!(browser.run("return window.mark").await, "still here");
+    browser.close().await;
+    host.stop().await;
+}
