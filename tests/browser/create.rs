@@ -35,7 +35,9 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser.tab_to("Limit").await;
     browser.type_in("150").await;
     // What will happen is said before the click.
-    browser.find("//*[@id='preview']//*[contains(., '150') and contains(., 'of 2,000') and contains(., 'employees')]").await;
+    browser
+        .find("//*[@id='preview']//*[contains(., '150') and contains(., 'of 2,000') and contains(., 'employees')]")
+        .await;
     browser.find("//*[@id='preview']//summary[contains(., 'One batch: ')]").await;
     browser.look("new").await;
     browser.tab_to("Start run").await;
@@ -49,7 +51,9 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser.client.goto(&host.page("/backfills")).await.unwrap();
     browser.look("backfills").await;
     browser.find("//input[@type='search']").await.send_keys("recount_orders").await.unwrap();
-    browser.until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1").await;
+    browser
+        .until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1")
+        .await;
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.close().await;
     host.stop().await;

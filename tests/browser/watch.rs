@@ -31,7 +31,12 @@ async fn a_run_is_watched_live_and_what_is_open_stays_open() {
     browser.find("//*[@id='beat'][@class='beat live']").await;
     let made_anew = "[...document.querySelectorAll('[data-live] *')].filter((e) => !e.mark).map((e) => e.outerHTML)";
     assert_eq!(browser.run(&format!("return {made_anew}")).await, json!([]));
-    browser.find("//details/summary[contains(., 'row 700: 2013-11-03 01:00 <America/New_York>')]").await.click().await.unwrap();
+    browser
+        .find("//details/summary[contains(., 'row 700: 2013-11-03 01:00 <America/New_York>')]")
+        .await
+        .click()
+        .await
+        .unwrap();
     let whole = browser.find("//details/pre").await;
     assert!(whole.is_displayed().await.unwrap());
     assert!(whole.text().await.unwrap().contains("<America/New_York>"));
@@ -59,7 +64,12 @@ async fn an_error_is_opened_mended_and_retried() {
     let host = Host::start().await;
     started(&browser, &host, "utc_shifts").await;
     browser.status("failed").await;
-    browser.find("//ul[@class='failures']/li[contains(., '1×') and contains(., 'row 700: 2013-11-03')]/a").await.click().await.unwrap();
+    browser
+        .find("//ul[@class='failures']/li[contains(., '1×') and contains(., 'row 700: 2013-11-03')]/a")
+        .await
+        .click()
+        .await
+        .unwrap();
     browser.find("//pre[contains(., 'row 700')]").await;
     browser.look("batch-failed").await;
 

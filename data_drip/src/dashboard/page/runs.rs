@@ -65,8 +65,7 @@ fn strip(counts: &StatusCounts) -> Vec<Count> {
         runs: format::number(runs),
         lately: status.is_settled(),
     };
-    let mut strip =
-        vec![count(RunStatus::Running, counts.running), count(RunStatus::Enqueued, counts.enqueued)];
+    let mut strip = vec![count(RunStatus::Running, counts.running), count(RunStatus::Enqueued, counts.enqueued)];
     let others = [(RunStatus::Pending, counts.pending), (RunStatus::Paused, counts.paused)];
     strip.extend(others.into_iter().filter(|(_, runs)| *runs > 0).map(|(status, runs)| count(status, runs)));
     strip.extend([count(RunStatus::Failed, counts.failed), count(RunStatus::Completed, counts.completed)]);

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    BackfillSummary, BatchDuration, Defaults, FailureGroup, Failures, Preview, PreviewStatement, RowCount, Sample, Slice,
-    Throughput,
+    BackfillSummary, BatchDuration, Defaults, FailureGroup, Failures, Preview, PreviewStatement, RowCount, Sample,
+    Slice, Throughput,
 };
 use crate::backend::Explanation;
 use crate::backfill::Mode;
@@ -106,7 +106,8 @@ impl Engine for Fake {
     }
 
     fn status_counts(&self) -> Answer<'_, StatusCounts> {
-        let counts = StatusCounts { pending: 2, enqueued: 1, running: 3, paused: 4, completed: 1_290, failed: 12, stopped: 5 };
+        let counts =
+            StatusCounts { pending: 2, enqueued: 1, running: 3, paused: 4, completed: 1_290, failed: 12, stopped: 5 };
         self.answer(Ok(counts))
     }
 
@@ -249,7 +250,11 @@ impl Engine for Fake {
     fn preview(&self, _: NewRun) -> Answer<'_, Preview> {
         let statement = |full_scan| PreviewStatement {
             sql: format!("SELECT * FROM orders WHERE note = '{HOSTILE}'"),
-            plan: Some(Explanation { full_scan, words: vec!["Reads the table orders".to_owned()], ..Default::default() }),
+            plan: Some(Explanation {
+                full_scan,
+                words: vec!["Reads the table orders".to_owned()],
+                ..Default::default()
+            }),
         };
         self.answer(Ok(Preview {
             backfill: "recount_orders".to_owned(),
