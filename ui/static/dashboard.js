@@ -389,7 +389,8 @@ function zoned(select) {
       return;
     }
     const utc = at.toISOString().replace('T', ' ').replace(/\.\d+Z$/, ' UTC');
-    hint.textContent = `That is ${exact.format(at)}, ${utc}, ${ago((Date.now() - at) / 1000)}.`;
+    const here = zone === 'UTC' ? '' : `${exact.format(at)}, `;
+    hint.textContent = `That is ${here}${utc}, ${ago((Date.now() - at) / 1000)}.`;
   };
   if (hint?.textContent) hint.dataset.ownHint = `It is ${exact.format(new Date())} now.`;
   input.addEventListener('input', tell);
