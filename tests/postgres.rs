@@ -21,10 +21,6 @@ pub mod database {
 
     /// A statement that takes minutes.
     pub const LONG: &str = "SELECT pg_sleep(300)";
-    /// How many connections of this test's own are in a [`LONG`] statement.
-    pub const LONG_RUNNING: &str =
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(300)%' AND state = 'active'
-            AND application_name LIKE 'data_drip %'";
     /// What a hand-written `COMMIT` and its like are told.
     pub const BROKEN: &str = "the batch's transaction was ended by user code";
 
@@ -81,7 +77,8 @@ pub mod database {
 
         /// A number from the database; 0 for NULL.
         pub async fn number(&self, query: &str) -> i64 {
-            let number: Option<i64> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&self.pool).await.unwrap();
+            let query = AssertSqlSafe(format!("SELECT ({query})::bigint"));
+            let number: Option<i64> = sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap();
             number.unwrap_or(0)
         }
 
@@ -91,16 +88,24 @@ pub mod database {
             prelude::DataDrip::builder(pool).poll_interval(Duration::from_millis(20)).lease(Duration::from_secs(3))
         }
 
+        /// How many batches of this schema are in a [`LONG`] statement.
+        pub async fn long_running(&self) -> i64 {
+            let long = self.of_batches("a.query LIKE 'SELECT pg_sleep(300)%' AND a.state = 'active'");
+            self.number(&format!("SELECT count(*) {long}")).await
+        }
+
         /// Ends every connection that is in a batch's transaction of this schema, from the server's side; how many.
         pub async fn terminate_batches(&self) -> i64 {
-            self.number(&format!(
-                "SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a
-                 WHERE a.application_name LIKE 'data_drip %' AND EXISTS (
+            self.number(&format!("SELECT count(pg_terminate_backend(a.pid)) {}", self.of_batches("true"))).await
+        }
+
+        fn of_batches(&self, condition: &str) -> String {
+            format!(
+                "FROM pg_stat_activity a WHERE a.application_name LIKE 'data_drip %' AND {condition} AND EXISTS (
                      SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
                      WHERE l.pid = a.pid AND c.relnamespace = '{}'::regnamespace)",
                 self.name
-            ))
-            .await
+            )
         }
     }
 

@@ -5,7 +5,7 @@ use data_drip::{BatchStatus, Run, RunBatch, RunStatus};
 use super::audit::audit;
 use super::backfills::{Bounded, Fault, Faulty, StampAll};
 use super::{engine, run_to_its_end, settled, until};
-use crate::database::{BROKEN, Database, LONG_RUNNING};
+use crate::database::{BROKEN, Database};
 
 /// In the second of four batches.
 const ITEM: i64 = 99;
@@ -83,7 +83,7 @@ async fn a_timeout_ends_the_statement_and_fails_its_batch_alone() {
         let Some(database) = Database::with_items(100).await else { return };
         let (run, batches) = run_to_its_end(&database, Bounded { fault, item: ITEM }, 25).await;
         assert_only_the_second_failed(&run, &batches, "timed out after 300ms");
-        assert_eq!(database.number(LONG_RUNNING).await, 0, "nothing runs on");
+        assert_eq!(database.long_running().await, 0, "nothing runs on");
         let (drip, _) = engine(&database, 1).await;
         audit(&database, &drip, run.id).await;
     }

@@ -5,7 +5,7 @@ use data_drip::{BatchStatus, ErrorKind, RunStatus};
 use super::audit::audit;
 use super::backfills::{ByHand, Fault, Faulty, Prepared, StampAll, StampEach};
 use super::{engine, run_to_its_end, settled, until};
-use crate::database::{Database, LONG_RUNNING};
+use crate::database::Database;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_slots_process_every_row_once_by_batch_and_by_element() {
@@ -107,12 +107,12 @@ async fn a_stop_now_of_another_process_rolls_back_the_statement_in_flight() {
     let (drip, _) = engine(&database, 1).await;
     let worker = drip.start();
     let run = drip.enqueue(Faulty { fault: Fault::Long, item: 3 }).batch_size(10).await.unwrap();
-    until(async || (database.number(LONG_RUNNING).await > 0).then_some(())).await;
+    until(async || (database.long_running().await > 0).then_some(())).await;
     let (person, _) = engine(&database, 1).await;
     let stopped = person.stop(run.id).now().await.unwrap();
     assert_eq!((stopped.status, stopped.counts.running, stopped.counts.stopped), (RunStatus::Stopped, 0, 3));
     // Its owner notices, and does not leave the statement to itself.
-    until(async || (database.number(LONG_RUNNING).await == 0).then_some(())).await;
+    until(async || (database.long_running().await == 0).then_some(())).await;
     worker.shutdown().await;
     let batches = audit(&database, &drip, run.id).await;
     assert!(batches.iter().all(|batch| batch.status == BatchStatus::Stopped));
