@@ -104,7 +104,7 @@ mod unknown_commit {
         let chained = next(worker, &mut tx).await.unwrap();
         let done = Done { processed: 7, sleep: Duration::ZERO, next: Some(Box::new(chained.clone())) };
         let engine = Arc::clone(&worker.engine);
-        let attempt = Attempt { engine, claim, cancel, skip: Vec::new() };
+        let attempt = Attempt { engine, claim, cancel, skip: Vec::new(), said: Capture::default() };
         let mut asking = Box::pin(attempt.after_unknown_commit(sqlx::Error::WorkerCrashed, done));
         // It waits for the transaction, whose outcome nobody knows yet.
         assert!(futures_now(&mut asking).await.is_none());
@@ -159,7 +159,13 @@ mod unknown_commit {
         assert!(batches::complete::<Sqlite>(&mut conn, &new, 9).await.unwrap());
         drop(conn);
         let engine = Arc::clone(&worker.engine);
-        let attempt = Attempt { engine, claim: old, cancel: CancellationToken::new(), skip: Vec::new() };
+        let attempt = Attempt {
+            engine,
+            claim: old,
+            cancel: CancellationToken::new(),
+            skip: Vec::new(),
+            said: Capture::default(),
+        };
         let done = Done { processed: 7, sleep: Duration::ZERO, next: None };
         let ended = attempt.after_unknown_commit(sqlx::Error::WorkerCrashed, done).await;
         assert!(matches!(ended, Ended::Unfinished(Unfinished::Transient { .. })), "its own count is nowhere");
