@@ -45,7 +45,9 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser.client.goto(&host.page("/backfills")).await.unwrap();
     browser.look("backfills").await;
     browser.find("//input[@type='search']").await.send_keys("slow").await.unwrap();
-    browser.until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1").await;
+    browser
+        .until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1")
+        .await;
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.close().await;
     host.stop().await;

@@ -53,7 +53,12 @@ async fn an_error_is_opened_mended_and_retried() {
     let host = Host::start().await;
     started(&browser, &host, "poisoned").await;
     browser.status("failed").await;
-    browser.find("//ul[@class='failures']/li[contains(., '1×') and contains(., 'row 700 has')]/a").await.click().await.unwrap();
+    browser
+        .find("//ul[@class='failures']/li[contains(., '1×') and contains(., 'row 700 has')]/a")
+        .await
+        .click()
+        .await
+        .unwrap();
     browser.find("//pre[contains(., 'row 700')]").await;
     browser.look("batch-failed").await;
 

@@ -15,7 +15,7 @@ use crate::options::{Choice, Raw};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, WorkerInfo};
 use crate::status::{BatchStatus, RunStatus};
-use crate::store::runs::RunEvent;
+use crate::store::runs::{RunEvent, StatusCounts};
 
 /// Backfills that the picker puts first.
 const RECENT: u32 = 5;
@@ -76,6 +76,7 @@ pub(super) struct NewRun {
     pub(super) batch_size: Option<u64>,
     pub(super) limit: Option<u64>,
     pub(super) sleep: Option<Duration>,
+    pub(super) queue: Option<String>,
     pub(super) start_at: Option<DateTime<Utc>>,
 }
 
@@ -96,6 +97,7 @@ pub(super) trait Engine: Send + Sync {
     fn backfill(&self, name: &str) -> Option<&BackfillInfo>;
     /// The table that a backfill is about, where its code can tell without options.
     fn table(&self, backfill: &str) -> Option<String>;
+    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts>;
     /// Every backfill that has runs, with and without code.
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>>;
     /// The backfills that a person started last.
@@ -141,6 +143,10 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn table(&self, backfill: &str) -> Option<String> {
         self.table_of(backfill)
+    }
+
+    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts> {
+        Box::pin(self.status_counts(lately))
     }
 
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>> {
@@ -281,6 +287,9 @@ impl<DB: Backend> Engine for DataDrip<DB> {
             }
             if let Some(sleep) = new.sleep {
                 enqueue = enqueue.sleep(sleep);
+            }
+            if let Some(queue) = new.queue {
+                enqueue = enqueue.queue(queue);
             }
             if let Some(at) = new.start_at {
                 enqueue = enqueue.start_at(at);

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    BackfillSummary, BatchDuration, Defaults, FailureGroup, Failures, Preview, PreviewStatement, RowCount, Sample, Slice,
-    Throughput,
+    BackfillSummary, BatchDuration, Defaults, FailureGroup, Failures, Preview, PreviewStatement, RowCount, Sample,
+    Slice, Throughput,
 };
 use crate::backend::Explanation;
 use crate::backfill::Mode;
@@ -23,7 +23,7 @@ use crate::options::{Choice, Field, Kind, Settings};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total, WorkerClaim, WorkerInfo, WorkerPlan};
 use crate::status::{BatchStatus, RunStatus};
-use crate::store::runs::RunEvent;
+use crate::store::runs::{RunEvent, StatusCounts};
 
 pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7 }}\u{202e}\0é";
 
@@ -74,6 +74,10 @@ impl Engine for Fake {
 
     fn table(&self, backfill: &str) -> Option<String> {
         (backfill == "recount_orders").then(|| "orders".to_owned())
+    }
+
+    fn status_counts(&self, _: Duration) -> Answer<'_, StatusCounts> {
+        self.answer(Ok(StatusCounts { running: 6, completed: 5, failed: 4, ..StatusCounts::default() }))
     }
 
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>> {
@@ -244,7 +248,11 @@ impl Engine for Fake {
     fn preview(&self, _: NewRun) -> Answer<'_, Preview> {
         let statement = |full_scan| PreviewStatement {
             sql: format!("SELECT * FROM orders WHERE note = '{HOSTILE}'"),
-            plan: Some(Explanation { full_scan, words: vec!["Reads the table orders".to_owned()], ..Default::default() }),
+            plan: Some(Explanation {
+                full_scan,
+                words: vec!["Reads the table orders".to_owned()],
+                ..Default::default()
+            }),
         };
         self.answer(Ok(Preview {
             backfill: "recount_orders".to_owned(),

@@ -412,7 +412,8 @@ async fn a_time_is_taken_in_the_zone_that_was_sent_with_it() {
     assert_eq!(new.start_at.unwrap().to_rfc3339(), "2026-07-01T16:30:00+00:00");
     assert_eq!(new.options["moment"], Raw::Form(vec!["2026-01-01T04:00:00+00:00".to_owned()]));
 
-    let odd = post(&fake, "/backfill_runs", "backfill=recount_orders&start=at&start_at=2026-07-01T18:30&zone=Mars").await;
+    let odd =
+        post(&fake, "/backfill_runs", "backfill=recount_orders&start=at&start_at=2026-07-01T18:30&zone=Mars").await;
     assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(odd.text().contains("in a known zone"));
     let kept = "backfill=recount_orders&batch_size=x&start=at&start_at=2026-07-01T18:30&zone=%2B02:00";
@@ -436,7 +437,9 @@ async fn backfills_say_where_they_work_and_what_became_of_them() {
     let fake = Arc::new(Fake::new());
     let page = get(&fake, "/backfills").await;
     let text = page.text();
-    for part in ["my_backfills::employees", "batch by batch", "row by row", "employees SQLite", "orders SQLite", "1,234"] {
+    for part in
+        ["my_backfills::employees", "batch by batch", "row by row", "employees SQLite", "orders SQLite", "1,234"]
+    {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(text.contains("no code in this process"), "a backfill with runs alone");
@@ -466,7 +469,9 @@ async fn a_preview_says_what_would_happen_and_writes_nothing() {
     let page = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&batch_size=77").await;
     assert_eq!(page.status, StatusCode::OK);
     let text = page.text();
-    for part in ["at least 400,000, about 1,200,000", "rows of hr.orders", "about 12,000", "reads everything", "uses an index"] {
+    for part in
+        ["at least 400,000, about 1,200,000", "rows of hr.orders", "about 12,000", "reads everything", "uses an index"]
+    {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(page.html.contains("value=\"77\""), "the form is kept");
