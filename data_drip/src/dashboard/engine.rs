@@ -21,8 +21,6 @@ use crate::store::runs::{RunEvent, StatusCounts};
 const RECENT: u32 = 5;
 /// People that the list of runs can be filtered by.
 const PEOPLE: u32 = 200;
-/// How far back the counts of settled runs go.
-const LATELY: Duration = Duration::from_hours(7 * 24);
 /// Batches in the chart of durations.
 const DURATIONS: u32 = 120;
 
@@ -78,6 +76,7 @@ pub(super) struct NewRun {
     pub(super) batch_size: Option<u64>,
     pub(super) limit: Option<u64>,
     pub(super) sleep: Option<Duration>,
+    pub(super) queue: Option<String>,
     pub(super) start_at: Option<DateTime<Utc>>,
 }
 
@@ -98,6 +97,7 @@ pub(super) trait Engine: Send + Sync {
     fn backfill(&self, name: &str) -> Option<&BackfillInfo>;
     /// The table that a backfill is about, where its code can tell without options.
     fn table(&self, backfill: &str) -> Option<String>;
+    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts>;
     /// Every backfill that has runs, with and without code.
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>>;
     /// The backfills that a person started last.
@@ -106,8 +106,6 @@ pub(super) trait Engine: Send + Sync {
     fn people(&self) -> Answer<'_, Vec<Backfiller>>;
     /// Names of backfills that have runs but no code here.
     fn names_without_code(&self) -> Answer<'_, Vec<String>>;
-    /// Runs in each status; of the settled ones, those of the last seven days.
-    fn status_counts(&self) -> Answer<'_, StatusCounts>;
     fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>>;
     fn runs(&self, filter: RunFilter) -> Answer<'_, Vec<Run>>;
     fn run(&self, id: RunId) -> Answer<'_, Run>;
@@ -147,6 +145,10 @@ impl<DB: Backend> Engine for DataDrip<DB> {
         self.table_of(backfill)
     }
 
+    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts> {
+        Box::pin(self.status_counts(lately))
+    }
+
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>> {
         Box::pin(self.backfill_summaries())
     }
@@ -161,10 +163,6 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn names_without_code(&self) -> Answer<'_, Vec<String>> {
         Box::pin(self.names_without_code())
-    }
-
-    fn status_counts(&self) -> Answer<'_, StatusCounts> {
-        Box::pin(self.status_counts(LATELY))
     }
 
     fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>> {
@@ -289,6 +287,9 @@ impl<DB: Backend> Engine for DataDrip<DB> {
             }
             if let Some(sleep) = new.sleep {
                 enqueue = enqueue.sleep(sleep);
+            }
+            if let Some(queue) = new.queue {
+                enqueue = enqueue.queue(queue);
             }
             if let Some(at) = new.start_at {
                 enqueue = enqueue.start_at(at);

@@ -191,7 +191,15 @@ impl Typed {
             let zone = self.zones.get(name).map_or("", String::as_str);
             (name.clone(), Raw::Form(sent(field, values, zone)))
         });
-        NewRun { backfill: self.backfill.clone(), options: options.collect(), batch_size, limit, sleep, start_at }
+        NewRun {
+            backfill: self.backfill.clone(),
+            options: options.collect(),
+            batch_size,
+            limit,
+            sleep,
+            queue: None,
+            start_at,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::auth::{Access, Visitor};
 use super::problem::Problem;
-use super::{assets, templates};
+use super::{api, assets, templates};
 use crate::backfill::BoxFuture;
 
 /// The host's function, with its extractors' types erased.
@@ -40,6 +40,10 @@ impl<S> Gate<S> {
         if let Some(asset) = assets::serve(parts.uri.path()) {
             return with_headers(asset);
         }
+        let json = api::is_api(parts.uri.path());
+        let finish = |problem: Problem, base: &str, visitor: Option<&Visitor>| {
+            with_headers(if json { problem.json() } else { templates::problem_page(problem, base, visitor) })
+        };
         let unsafe_method = !matches!(parts.method, Method::GET | Method::HEAD);
         if unsafe_method && !is_same_origin(&parts) {
             return finish(Problem::cross_site(), &base, None);
@@ -77,10 +81,6 @@ fn bare(parts: &Parts, body: Body) -> Request {
     *request.headers_mut() = parts.headers.clone();
     *request.extensions_mut() = Extensions::new();
     request
-}
-
-fn finish(problem: Problem, base: &str, visitor: Option<&Visitor>) -> Response {
-    with_headers(templates::problem_page(problem, base, visitor))
 }
 
 /// The path that the dashboard is mounted at: what the browser asked for, without what is left of it here.
@@ -151,6 +151,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Not `no-referrer`: that makes browsers send `Origin: null` with our own forms.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));

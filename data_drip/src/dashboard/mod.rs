@@ -41,6 +41,7 @@
 //! second, however many people watch, and not at all when nobody does. The streams end when the host shuts down with
 //! [`Worker::shutdown_on`](crate::Worker::shutdown_on).
 
+mod api;
 mod assets;
 mod auth;
 mod chart;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, FieldError};
 
 /// A refused or failed request. The gate turns it into a page, since only the gate knows the mount and the visitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) struct Problem {
     pub(super) advice: &'static str,
     /// Where to go from here, below the mount.
     pub(super) back: Option<Box<(String, String)>>,
+    /// The fields that were refused.
+    pub(super) fields: Vec<FieldError>,
 }
 
 impl Problem {
@@ -27,7 +29,7 @@ impl Problem {
         text: impl Into<Cow<'static, str>>,
         advice: &'static str,
     ) -> Self {
-        Self { status, title, text: text.into(), advice, back: None }
+        Self { status, title, text: text.into(), advice, back: None, fields: Vec::new() }
     }
 
     /// Offers a link to a page of the dashboard.
@@ -83,6 +85,29 @@ impl Problem {
         )
     }
 
+    pub(super) fn wrong_api_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Wrong method",
+            "This address does not take this method.",
+            "The description at `api/v1/openapi.json` says what each address takes.",
+        )
+    }
+
+    /// As `application/problem+json`: <https://www.rfc-editor.org/rfc/rfc9457>.
+    pub(super) fn json(&self) -> Response {
+        let body = serde_json::json!({
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.text,
+            "advice": self.advice,
+            "fields": self.fields,
+        });
+        let kind = [(http::header::CONTENT_TYPE, "application/problem+json")];
+        (self.status, kind, body.to_string()).into_response()
+    }
+
     pub(super) fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -106,6 +131,13 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
+        let fields = error.fields().to_vec();
+        Self { fields, ..Self::of(&error) }
+    }
+}
+
+impl Problem {
+    fn of(error: &Error) -> Self {
         let text = || error.to_string();
         match error.kind() {
             ErrorKind::NotFound => Self::new(
@@ -135,7 +167,7 @@ impl From<Error> for Problem {
                     "Wait a moment and reload. If it stays like this, the application's log says why.",
                 )
             }
-            _ => Self::internal(&error),
+            _ => Self::internal(error),
         }
     }
 }

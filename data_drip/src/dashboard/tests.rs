@@ -1,6 +1,7 @@
 //! Pages over an engine that is made up: states that are hard to bring about with a real one, and attacks.
 //! What needs the run API itself is in the crate's `tests/dashboard.rs`.
 
+mod api;
 mod fake;
 mod gate;
 mod live;

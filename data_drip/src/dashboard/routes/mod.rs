@@ -16,9 +16,9 @@ use axum::routing::{get, post};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 
-use super::App;
 use super::auth::Visitor;
 use super::problem::Problem;
+use super::{App, api};
 use crate::run::RunId;
 
 /// More than any form of ours needs, far less than a nuisance.
@@ -46,6 +46,7 @@ pub(super) fn pages(app: App) -> Router {
         .route("/backfill_runs/{id}/delete", get(actions::confirm_delete).post(actions::delete))
         .route("/workers", get(workers::index))
         .route("/workers/live", get(workers::index_live))
+        .nest(api::PREFIX, api::routes())
         .fallback(no_such_page)
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -1,0 +1,184 @@
+//! Everything that can be read.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use http::request::Parts;
+use serde::Serialize;
+
+use super::query::{self, Query};
+use super::view::{BackfillView, BatchView, EventView, FailuresView, Items, RunView, items};
+use crate::dashboard::App;
+use crate::dashboard::engine::{BatchFilter, From, LogFilter, RunFilter};
+use crate::dashboard::format;
+use crate::dashboard::problem::Problem;
+use crate::error::{Error, ErrorKind};
+use crate::logs::{LogId, LogLine, LogTotals};
+use crate::run::{RunBatch, RunId, WorkerInfo};
+use crate::store::runs::StatusCounts;
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// Settled runs that are counted.
+const LATELY: Duration = Duration::from_hours(24 * 7);
+
+/// `{id}` of a path; what is no number is no run.
+pub(super) struct Id(pub(super) RunId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(segments) = Path::<HashMap<String, String>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::no_such_page())?;
+        segments.get("id").and_then(|id| id.parse().ok()).map(Self).ok_or_else(Problem::no_such_page)
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Backfills {
+    items: Vec<BackfillView>,
+    /// Names that have runs but no code in this process.
+    without_code: Vec<String>,
+}
+
+pub(super) async fn backfills(
+    State(app): State<App>,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<Backfills> {
+    let summaries = app.summaries().await?;
+    let items =
+        app.backfills().into_iter().map(|info| BackfillView::new(info, app.defaults(info), &summaries)).collect();
+    Ok(Json(Backfills { items, without_code: app.names_without_code().await? }))
+}
+
+pub(super) async fn backfill(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<BackfillView> {
+    let info = app.backfill(&name).ok_or_else(|| unknown("there is no backfill of that name".to_owned()))?;
+    Ok(Json(BackfillView::new(info, app.defaults(info), &app.summaries().await?)))
+}
+
+pub(super) fn unknown(message: String) -> Problem {
+    Error::new(ErrorKind::NotFound, message).into()
+}
+
+pub(super) async fn runs(State(app): State<App>, Query(query): Query<query::Runs>) -> Answer<Items<RunView>> {
+    let limit = query.limit.0;
+    let among = match &query.search {
+        Some(search) => {
+            let mut names: Vec<_> = app.backfills().iter().map(|info| info.name.to_owned()).collect();
+            names.extend(app.names_without_code().await?);
+            Some(format::matching(search, &names))
+        }
+        None => None,
+    };
+    let filter = RunFilter {
+        status: query.status,
+        backfill: query.backfill,
+        among,
+        person: query.backfiller,
+        before: query.before,
+        limit: limit + 1,
+    };
+    let view = |run: crate::run::Run| {
+        let info = app.backfill(&run.backfill);
+        RunView::new(run, info)
+    };
+    Ok(Json(items(app.runs(filter).await?, limit, |run| run.id.0, view)))
+}
+
+pub(super) async fn counts(
+    State(app): State<App>,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<StatusCounts> {
+    Ok(Json(app.status_counts(LATELY).await?))
+}
+
+pub(super) async fn run(
+    State(app): State<App>,
+    Id(id): Id,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<RunView> {
+    let run = app.run(id).await?;
+    let info = app.backfill(&run.backfill);
+    Ok(Json(RunView::new(run, info)))
+}
+
+pub(super) async fn batches(
+    State(app): State<App>,
+    Id(id): Id,
+    Query(query): Query<query::Batches>,
+) -> Answer<Items<BatchView, u64>> {
+    app.run(id).await?;
+    let limit = query.limit.0;
+    let filter = BatchFilter { status: query.status, from: From::After(query.after.unwrap_or(0)), limit: limit + 1 };
+    Ok(Json(items(app.batches(id, filter).await?, limit, |batch| batch.position, BatchView::from)))
+}
+
+pub(super) async fn batch(
+    State(app): State<App>,
+    Path((id, position)): Path<(String, String)>,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<BatchView> {
+    let (Ok(id), Ok(position)) = (id.parse(), position.parse()) else { return Err(Problem::no_such_page()) };
+    Ok(Json(find_batch(&app, id, position).await?.into()))
+}
+
+async fn find_batch(app: &App, id: RunId, position: u64) -> Result<RunBatch, Problem> {
+    app.run(id).await?;
+    let filter = BatchFilter { status: None, from: From::After(position.saturating_sub(1)), limit: 1 };
+    let found = app.batches(id, filter).await?.into_iter().find(|batch| batch.position == position);
+    found.ok_or_else(|| unknown(format!("run {id} has no batch {position}")))
+}
+
+pub(super) async fn events(
+    State(app): State<App>,
+    Id(id): Id,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<Items<EventView>> {
+    app.run(id).await?;
+    Ok(Json(Items { items: app.events(id).await?.into_iter().map(EventView::from).collect(), next: None }))
+}
+
+pub(super) async fn failures(
+    State(app): State<App>,
+    Id(id): Id,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<FailuresView> {
+    app.run(id).await?;
+    Ok(Json(app.failures(id).await?.into()))
+}
+
+#[derive(Serialize)]
+pub(super) struct Logs {
+    items: Vec<LogLine>,
+    /// The last line of this page, as `after` of the next; also when there is no more yet.
+    next: Option<LogId>,
+    totals: LogTotals,
+}
+
+pub(super) async fn logs(State(app): State<App>, Id(id): Id, Query(query): Query<query::Logs>) -> Answer<Logs> {
+    app.run(id).await?;
+    let batch = match query.batch {
+        Some(position) => Some(find_batch(&app, id, position).await?.id),
+        None => None,
+    };
+    let filter =
+        LogFilter { batch, level: query.level, after: query.after, limit: query.limit.0, ..LogFilter::default() };
+    let items = app.logs(id, filter).await?;
+    let next = items.last().map(|line| line.id).or(query.after);
+    Ok(Json(Logs { items, next, totals: app.log_totals(id).await? }))
+}
+
+pub(super) async fn workers(
+    State(app): State<App>,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<Items<WorkerInfo>> {
+    Ok(Json(Items { items: app.workers().await?, next: None }))
+}
