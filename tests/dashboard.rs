@@ -161,10 +161,13 @@ async fn a_form_starts_a_run_that_completes_and_says_who() {
 
     let page = host.get(&format!("/backfill_runs/{id}")).await;
     assert_eq!(page.status, StatusCode::OK);
-    for part in ["add_role", "completed", "50 of", "ada", "Sales", "enqueued"] {
+    for part in ["add_role", "completed", "50</span> of 50", "ada", "Sales", "enqueued"] {
         assert!(page.html.contains(part), "{part} is not in {}", page.html);
     }
     assert!(!page.html.contains("hunter2"), "a masked option is shown");
+    let newest = host.get(&format!("/backfill_runs/{id}?order=newest")).await.html;
+    let place = |position| newest.find(&format!("id=\"batch-{position}\"")).unwrap();
+    assert!(place(3) < place(2) && place(2) < place(1), "the latest first");
     let list = host.get("/backfill_runs?status=completed&backfill=add_role").await;
     assert!(list.html.contains("add_role") && list.html.contains("ada"));
     worker.shutdown().await;
@@ -296,12 +299,22 @@ async fn a_host_with_an_open_page_shuts_down() {
     let app = host.app();
     let server = tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stop).await });
 
-    let mut browser = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = "GET /data_drip/backfill_runs HTTP/1.1\r\nHost: localhost\r\nX-User: ada\r\n\r\n";
-    browser.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = [0; 12];
-    browser.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    // One that has its page, and one that follows it.
+    let mut open = Vec::new();
+    for (path, until) in [("/backfill_runs", "</html>"), ("/backfill_runs/live", "event: parts")] {
+        let mut browser = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /data_drip{path} HTTP/1.1\r\nHost: localhost\r\nX-User: ada\r\n\r\n");
+        browser.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.contains(until) {
+            let mut bytes = [0; 4096];
+            let read = browser.read(&mut bytes).await.unwrap();
+            assert_ne!(read, 0, "{path} ended");
+            answer.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+        assert!(answer.starts_with("HTTP/1.1 200"));
+        open.push(browser);
+    }
 
     shut_down.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(10), server).await;

@@ -11,7 +11,7 @@ use crate::host::Host;
 async fn who_may_only_look_sees_no_action() {
     let Some(browser) = Browser::start("who_may_only_look_sees_no_action").await else { return };
     let host = Host::start().await;
-    let run = host.drip.enqueue_named("poisoned", json!({})).await.unwrap();
+    let run = host.drip.enqueue_named("utc_shifts", json!({})).await.unwrap();
     host.drip.wait(run.id).await.unwrap();
     for path in ["backfill_runs", "backfills", "backfill_runs/1", "backfill_runs/1/batches/2"] {
         browser.client.goto(&format!("{}/look/{path}", host.origin)).await.unwrap();
@@ -40,7 +40,7 @@ async fn everything_works_without_javascript() {
     let host = Host::start().await;
     browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     browser.client.goto(&host.page("/backfill_runs/new")).await.unwrap();
-    browser.find("//a[strong='slow']").await.click().await.unwrap();
+    browser.find("//a[strong='recount_orders']").await.click().await.unwrap();
     browser.click("Start run").await;
     // The page loads itself anew; without the reader's doing it follows the run.
     browser.status("running").await;

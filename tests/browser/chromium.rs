@@ -220,6 +220,23 @@ impl Browser {
         self.width(1280, 900).await;
     }
 
+    /// A small picture of the page for the documentation, in light and dark.
+    pub(crate) async fn picture(&self, folder: &Path, name: &str, (width, height): (u32, u32)) {
+        for scheme in ["light", "dark"] {
+            self.scheme(scheme).await;
+            self.width(width, height).await;
+            self.run("window.scrollTo(0, 0)").await;
+            let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 0.8 });
+            let how = json!({ "format": "webp", "quality": 60, "clip": clip });
+            let body = json!({ "cmd": "Page.captureScreenshot", "params": how });
+            let shot = self.client.issue_cmd(Session { path: "goog/cdp/execute", body }).await.expect("a picture");
+            let bytes = base64(shot["data"].as_str().expect("it is text"));
+            std::fs::write(folder.join(format!("{name}-{scheme}.webp")), bytes).expect("it can be kept");
+        }
+        self.scheme("light").await;
+        self.width(1280, 900).await;
+    }
+
     pub(crate) async fn close(self) {
         self.client.clone().close().await.expect("the session ends");
     }
@@ -267,4 +284,16 @@ impl WebDriverCompatibleCommand for Session {
     fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
         (Method::POST, Some(self.body.to_string()))
     }
+}
+
+/// Base64 as the dev tools send it, without blanks.
+fn base64(text: &str) -> Vec<u8> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let six = |letter: u8| LETTERS.iter().position(|known| *known == letter).expect("a letter of base64");
+    let letters: Vec<usize> = text.bytes().filter(|letter| *letter != b'=').map(six).collect();
+    let bytes = letters.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, six| bits << 6 | six) << (6 * (4 - four.len()));
+        [bits >> 16 & 255, bits >> 8 & 255, bits & 255].into_iter().take(four.len() - 1)
+    });
+    bytes.map(|byte| u8::try_from(byte).expect("eight bits")).collect()
 }

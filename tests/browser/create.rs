@@ -20,8 +20,8 @@ async fn a_run_is_created_by_keyboard_alone() {
     // The picker has the focus; a few letters of the name are enough.
     browser.find("//label[contains(., 'Which backfill?')]").await;
     browser.look("new-picker").await;
-    browser.type_in("slo").await;
-    browser.find("//li[@class='chosen'][contains(., 'slow')]").await;
+    browser.type_in("rec").await;
+    browser.find("//li[@class='chosen'][contains(., 'recount_orders')]").await;
     browser.press(Key::Backspace).await;
     browser.press(Key::Backspace).await;
     browser.press(Key::Backspace).await;
@@ -34,6 +34,12 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser.type_in("Sales").await;
     browser.tab_to("Limit").await;
     browser.type_in("150").await;
+    // What will happen is said before the click.
+    browser
+        .find("//*[@id='preview']//*[contains(., '150') and contains(., 'of 2,000') and contains(., 'employees')]")
+        .await;
+    browser.find("//*[@id='preview']//summary[contains(., 'One batch: ')]").await;
+    browser.look("new").await;
     browser.tab_to("Start run").await;
     browser.press(Key::Enter).await;
     browser.status("completed").await;
@@ -44,7 +50,7 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser.look("run-completed").await;
     browser.client.goto(&host.page("/backfills")).await.unwrap();
     browser.look("backfills").await;
-    browser.find("//input[@type='search']").await.send_keys("slow").await.unwrap();
+    browser.find("//input[@type='search']").await.send_keys("recount_orders").await.unwrap();
     browser
         .until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1")
         .await;
@@ -58,7 +64,6 @@ async fn a_refused_form_keeps_what_was_typed() {
     let Some(browser) = Browser::start("a_refused_form_keeps_what_was_typed").await else { return };
     let host = Host::start().await;
     browser.client.goto(&host.page("/backfill_runs/new?backfill=add_role")).await.unwrap();
-    browser.look("new").await;
     // Refused: nobody works there. Everything that was typed is still there.
     browser.field("Department").await.send_keys("Nobody").await.unwrap();
     browser.field("Age").await.send_keys("33").await.unwrap();
@@ -104,6 +109,13 @@ async fn many_choices_are_searched_and_chosen_at_once() {
     let run = host.drip.run(RunId(1)).await.unwrap();
     assert_eq!(run.options["countries"], json!(["netherlands", "poland"]));
     assert_eq!(run.options["skip_unreadable"], json!(false), "unticked is sent");
+    browser.find("//div[@class='log']//li[contains(., 'normalised') and contains(., 'codes=')]").await;
+    browser.look("run-log").await;
+    browser.click("warn and worse").await;
+    browser.find("//div[@class='log']//li[@class='warn'][contains(., 'codes that cannot be read')]").await;
+    browser.client.goto(&host.page("/workers")).await.unwrap();
+    browser.find("//article[contains(., 'alive') and contains(., 'Slots busy')]").await;
+    browser.look("workers").await;
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.close().await;
     host.stop().await;
@@ -114,7 +126,7 @@ async fn a_run_is_scheduled_in_the_readers_time_zone() {
     let Some(browser) = Browser::start("a_run_is_scheduled_in_the_readers_time_zone").await else { return };
     let host = Host::start().await;
     browser.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": "America/New_York" })).await;
-    browser.client.goto(&host.page("/backfill_runs/new?backfill=slow")).await.unwrap();
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=recount_orders")).await.unwrap();
     browser.find("//label[contains(., 'At a time')]/input").await.click().await.unwrap();
     let zone = browser.find("//select[@aria-label='Time zone of the start']").await;
     assert_eq!(zone.prop("value").await.unwrap().as_deref().map(str::len), Some("-05:00".len()));

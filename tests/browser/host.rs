@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// How a repeated hour is read.
 #[derive(OptionEnum, Clone, Copy, Debug)]
@@ -86,33 +87,39 @@ impl NormalisePostalCodes {
     }
 
     async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        let keys = batch.keys().await?;
+        let unreadable = keys.iter().filter(|key| key.to_string().ends_with("13")).count();
+        if unreadable > 0 {
+            tracing::warn!(unreadable, skipped = self.skip_unreadable, "codes that cannot be read");
+        }
         batch.update_all().set("role", "posted").execute().await?;
+        tracing::info!(codes = keys.len() - unreadable, "normalised");
         Ok(())
     }
 }
 
-/// Takes its time, so that it can be stopped.
-#[backfill(batch_size = 10, sleep = "50ms")]
-pub(crate) struct Slow {}
+/// Counts the orders of each customer anew. Takes its time, so as to leave the shop some.
+#[backfill(batch_size = 200, sleep = "50ms")]
+pub(crate) struct RecountOrders {}
 
 #[backfill]
-impl Slow {
+impl RecountOrders {
     fn scope(&self) -> Scope {
-        Scope::table("employees")
+        Scope::table("orders")
     }
 
     async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
-        batch.update_all().set("role", "slow").execute().await?;
+        batch.update_all().set("counted", true).execute().await?;
         Ok(())
     }
 }
 
-/// Fails on one row until somebody mends it.
+/// Gives every shift its UTC time. Fails on an hour that was there twice, until somebody mends it.
 #[backfill(batch_size = 500)]
-pub(crate) struct Poisoned {}
+pub(crate) struct UtcShifts {}
 
 #[backfill]
-impl Poisoned {
+impl UtcShifts {
     fn scope(&self) -> Scope {
         Scope::table("employees")
     }
@@ -121,7 +128,7 @@ impl Poisoned {
         let keys = batch.keys().await?;
         let mended: i64 = sqlx::query_scalar("SELECT count(*) FROM mended").fetch_one(batch.conn()).await?;
         if mended == 0 && keys.iter().any(|key| key.to_string() == "700") {
-            return Err("row 700 has <script>alert(1)</script> in it".into());
+            return Err("row 700: 2013-11-03 01:00 <America/New_York> is ambiguous".into());
         }
         batch.update_all().set("role", "mended").execute().await?;
         Ok(())
@@ -139,6 +146,9 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn start() -> Self {
+        // One for all tests of the program: a subscriber is global. What is kept goes to each test's own database.
+        let subscriber = tracing_subscriber::registry().with(data_drip::logs::layer());
+        let _ = tracing::subscriber::set_global_default(subscriber);
         let folder = TempDir::new().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(folder.path().join("host.db"))
@@ -146,6 +156,9 @@ impl Host {
             .journal_mode(SqliteJournalMode::Wal);
         let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
         let schema = "CREATE TABLE employees (id INTEGER PRIMARY KEY, department TEXT, role TEXT);
+             CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER, placed_at TEXT, counted BOOLEAN);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+             INSERT INTO orders SELECT i, i % 977, '2026-01-' || (10 + i % 20), NULL FROM n;
              CREATE TABLE mended (id INTEGER PRIMARY KEY);
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
              INSERT INTO employees SELECT i, 'Sales', NULL FROM n";

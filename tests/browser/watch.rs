@@ -20,15 +20,26 @@ async fn started(browser: &Browser, host: &Host, backfill: &str) {
 async fn a_run_is_watched_live_and_what_is_open_stays_open() {
     let Some(browser) = Browser::start("a_run_is_watched_live_and_what_is_open_stays_open").await else { return };
     let host = Host::start().await;
-    started(&browser, &host, "poisoned").await;
+    started(&browser, &host, "utc_shifts").await;
     browser.status("failed").await;
+    // Marked before the first update can come: nothing that the page has is made anew by it.
+    let mark = "addEventListener('DOMContentLoaded', () => { \
+                for (const e of document.querySelectorAll('[data-live] *')) e.mark = true; })";
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": mark })).await;
     browser.client.goto(&host.page("/backfill_runs/1?batch_status=failed")).await.unwrap();
     browser.run(MARK).await;
     browser.find("//*[@id='beat'][@class='beat live']").await;
-    browser.find("//details/summary[contains(., 'row 700 has <script>')]").await.click().await.unwrap();
+    let made_anew = "[...document.querySelectorAll('[data-live] *')].filter((e) => !e.mark).map((e) => e.outerHTML)";
+    assert_eq!(browser.run(&format!("return {made_anew}")).await, json!([]));
+    browser
+        .find("//details/summary[contains(., 'row 700: 2013-11-03 01:00 <America/New_York>')]")
+        .await
+        .click()
+        .await
+        .unwrap();
     let whole = browser.find("//details/pre").await;
     assert!(whole.is_displayed().await.unwrap());
-    assert!(whole.text().await.unwrap().contains("<script>alert(1)</script>"));
+    assert!(whole.text().await.unwrap().contains("<America/New_York>"));
     browser.look("run-failed").await;
     browser.run("document.querySelector('details').scrollIntoView(); window.scrolled = window.scrollY").await;
 
@@ -51,10 +62,10 @@ async fn a_run_is_watched_live_and_what_is_open_stays_open() {
 async fn an_error_is_opened_mended_and_retried() {
     let Some(browser) = Browser::start("an_error_is_opened_mended_and_retried").await else { return };
     let host = Host::start().await;
-    started(&browser, &host, "poisoned").await;
+    started(&browser, &host, "utc_shifts").await;
     browser.status("failed").await;
     browser
-        .find("//ul[@class='failures']/li[contains(., '1×') and contains(., 'row 700 has')]/a")
+        .find("//ul[@class='failures']/li[contains(., '1×') and contains(., 'row 700: 2013-11-03')]/a")
         .await
         .click()
         .await
@@ -79,7 +90,7 @@ async fn an_error_is_opened_mended_and_retried() {
 async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     let Some(browser) = Browser::start("a_run_is_steered_and_the_host_ends_with_the_page_open").await else { return };
     let host = Host::start().await;
-    started(&browser, &host, "slow").await;
+    started(&browser, &host, "recount_orders").await;
     browser.status("running").await;
     browser.run(MARK).await;
     let percent = "Number.parseFloat(document.querySelector('.gauge .big').textContent)";
@@ -110,7 +121,7 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     browser.client.goto(&host.page("/backfill_runs")).await.unwrap();
     browser.run(MARK).await;
     browser.find("//*[@id='beat'][@class='beat live']").await;
-    let run = host.drip.enqueue_named("slow", json!({})).await.unwrap();
+    let run = host.drip.enqueue_named("recount_orders", json!({})).await.unwrap();
     browser.find(&format!("//tr[@id='run-{}']//span[@class='status running']", run.id)).await;
     assert_eq!(browser.run("return window.mark").await, "still here");
     browser.look("runs").await;
@@ -129,7 +140,7 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
 async fn a_page_is_followed_without_streams() {
     let Some(browser) = Browser::start("a_page_is_followed_without_streams").await else { return };
     let host = Host::start().await;
-    let run = host.drip.enqueue_named("slow", json!({})).await.unwrap();
+    let run = host.drip.enqueue_named("recount_orders", json!({})).await.unwrap();
     browser.devtools("Network.enable", json!({})).await;
     browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/live*"] })).await;
     browser.client.goto(&host.page(&format!("/backfill_runs/{}", run.id))).await.unwrap();

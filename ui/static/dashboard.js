@@ -97,6 +97,11 @@ function swap(id, html) {
   if (!part) return;
   const next = document.createElement('template');
   next.innerHTML = html;
+  // The marks around a part are not in what is sent.
+  for (const root of [part, next.content]) {
+    const marks = document.createNodeIterator(root, NodeFilter.SHOW_COMMENT);
+    for (let mark = marks.nextNode(); mark; mark = marks.nextNode()) mark.remove();
+  }
   const before = part.querySelector('[data-say]')?.textContent;
   children(part, next.content);
   times(part);
@@ -384,7 +389,8 @@ function zoned(select) {
       return;
     }
     const utc = at.toISOString().replace('T', ' ').replace(/\.\d+Z$/, ' UTC');
-    hint.textContent = `That is ${exact.format(at)}, ${utc}, ${ago((Date.now() - at) / 1000)}.`;
+    const here = zone === 'UTC' ? '' : `${exact.format(at)}, `;
+    hint.textContent = `That is ${here}${utc}, ${ago((Date.now() - at) / 1000)}.`;
   };
   if (hint?.textContent) hint.dataset.ownHint = `It is ${exact.format(new Date())} now.`;
   input.addEventListener('input', tell);

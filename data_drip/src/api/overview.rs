@@ -171,12 +171,11 @@ fn grouped(failed: &[FailedBatch]) -> Vec<FailureGroup> {
     for FailedBatch { position, error } in failed {
         let line = error.lines().find(|line| !line.trim().is_empty()).unwrap_or("(no message)");
         let alike = without_numbers(line);
-        match places.get(&alike) {
-            Some(&place) => groups[place].batches += 1,
-            None => {
-                places.insert(alike, groups.len());
-                groups.push(FailureGroup { message: line.to_owned(), batches: 1, first: *position });
-            }
+        if let Some(&place) = places.get(&alike) {
+            groups[place].batches += 1;
+        } else {
+            places.insert(alike, groups.len());
+            groups.push(FailureGroup { message: line.to_owned(), batches: 1, first: *position });
         }
     }
     groups.sort_by_key(|group| (std::cmp::Reverse(group.batches), group.first));

@@ -119,7 +119,11 @@ impl<'a, DB: Backend> IntoFuture for BatchQuery<'a, DB> {
         Box::pin(async move {
             let mut conn = self.core.pool.acquire().await?;
             let ids = batches::list::<DB>(&mut conn, self.run, &self.filter).await?;
-            Ok(batches::select::<DB>(&mut conn, &ids).await?)
+            let mut found = batches::select::<DB>(&mut conn, &ids).await?;
+            if self.filter.before.is_some() {
+                found.reverse();
+            }
+            Ok(found)
         })
     }
 }

@@ -19,7 +19,7 @@ const PLACES_SETTLED: u64 = 8;
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Bars {
     width: u64,
-    bars: Vec<Bar>,
+    list: Vec<Bar>,
     /// What the highest bar stands for.
     top: String,
     /// All of it in a sentence.
@@ -54,7 +54,7 @@ impl Bars {
                 title: title.clone(),
             }
         };
-        Self { width, bars: values.iter().map(bar).collect(), top, label, from: None, until: None }
+        Self { width, list: values.iter().map(bar).collect(), top, label, from: None, until: None }
     }
 }
 
@@ -141,18 +141,18 @@ mod tests {
         ];
         let measured = Throughput { width: Duration::from_secs(1), slices: 50, busy };
         let chart = throughput(&running(1_000, 150, true), &measured).unwrap();
-        let drawn: Vec<_> = chart.bars.iter().map(|bar| (bar.x, bar.y.as_str(), bar.height.as_str())).collect();
+        let drawn: Vec<_> = chart.list.iter().map(|bar| (bar.x, bar.y.as_str(), bar.height.as_str())).collect();
         assert_eq!(drawn, [(1, "0.0", "100.0"), (31, "50.0", "50.0")]);
         assert_eq!((chart.width, chart.top.as_str()), (500, "100 rows/s"));
-        assert_eq!(chart.bars[1].title, "50 rows/s, 2 batches, after 3.0 s");
+        assert_eq!(chart.list[1].title, "50 rows/s, 2 batches, after 3.0 s");
     }
 
     #[test]
     fn durations_are_drawn_from_the_oldest_on() {
         let batch = |position, ms| BatchDuration { position, took: Duration::from_millis(ms), processed: 10 };
         let chart = durations(&[batch(2, 50), batch(1, 100)]).unwrap();
-        assert_eq!(chart.bars[0].title, "batch 1: 100 ms, 10 rows");
-        assert_eq!((chart.bars[0].height.as_str(), chart.bars[1].height.as_str()), ("100.0", "50.0"));
+        assert_eq!(chart.list[0].title, "batch 1: 100 ms, 10 rows");
+        assert_eq!((chart.list[0].height.as_str(), chart.list[1].height.as_str()), ("100.0", "50.0"));
         assert_eq!(durations(&[]), None);
         assert!(durations(&[batch(1, 0)]).is_some(), "a clock too coarse to tell");
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Utc};
+use serde_json::Value;
 
 use self::field::{Control, default_of, values_of};
 pub(super) use self::page::{Available, Choices, FormView};
@@ -93,11 +94,11 @@ impl Typed {
                         values
                     }
                 }
+                None | Some(Value::Null) => default_of(field),
                 Some(_) => {
                     errors.push(FieldError::new(field.name, "is masked: enter it anew"));
                     Vec::new()
                 }
-                None => default_of(field),
             };
             options.insert(field.name.to_owned(), values);
         }

@@ -10,6 +10,7 @@ use crate::key::{Key, KeyPart, KeyRange};
 use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, Total};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::batches::{self, Claim, Unfinished, Wanted};
+use crate::store::overview;
 use crate::store::plans::{self, Advance, Role};
 use crate::store::runs::{self, Change, NewRun, Request};
 use crate::store::workers::{self, Incarnation, Look};
@@ -607,6 +608,10 @@ pub(super) async fn lists_are_filtered_and_come_in_pages<DB: Backend>(mut desk: 
     assert_eq!(list(&mut desk.conn, running).await, [b]);
     let bobs = runs::Filter { backfiller: Some("x".into()), backfill: Some("b".into()), ..all.clone() };
     assert_eq!(list(&mut desk.conn, bobs).await, [b]);
+    let either = runs::Filter { among: Some(vec!["b".into(), "it's".into()]), ..all.clone() };
+    assert_eq!(list(&mut desk.conn, either).await, [b]);
+    let neither = runs::Filter { among: Some(Vec::new()), ..all.clone() };
+    assert!(list(&mut desk.conn, neither).await.is_empty());
     let nobodys = runs::Filter { backfiller: Some("'; --".into()), ..all };
     assert!(list(&mut desk.conn, nobodys).await.is_empty());
     assert_eq!(runs::backfill_names::<DB>(&mut desk.conn).await.unwrap(), ["a", "b"]);
@@ -620,8 +625,66 @@ pub(super) async fn lists_are_filtered_and_come_in_pages<DB: Backend>(mut desk: 
     };
     assert_eq!(positions(&mut desk, filter.clone()).await, [1, 2]);
     assert_eq!(positions(&mut desk, batches::Filter { after: Some(2), ..filter.clone() }).await, [3]);
+    assert_eq!(positions(&mut desk, batches::Filter { before: Some(3), ..filter.clone() }).await, [1, 2]);
+    let latest = batches::Filter { before: Some(u64::MAX), ..filter.clone() };
+    assert_eq!(positions(&mut desk, latest).await, [2, 3]);
     let running = batches::Filter { status: Some(BatchStatus::Running), ..filter };
     assert_eq!(positions(&mut desk, running).await, [claim.batch.position]);
+}
+
+pub(super) async fn backfills_and_people_are_summed_up<DB: Backend>(mut desk: Desk<DB>) {
+    let ada = new_run("a");
+    desk.insert(&ada).await;
+    let nobody = NewRun { backfiller: None, limit: Some(1), ..new_run("b") };
+    desk.insert(&nobody).await;
+    let bob = NewRun { backfiller: Some(Backfiller::new(8, "Bob")), limit: Some(2), ..new_run("a") };
+    let bobs = desk.insert(&bob).await;
+    let renamed = NewRun { backfiller: Some(Backfiller::new(7, "Ada Lovelace")), limit: Some(3), ..new_run("c") };
+    desk.insert(&renamed).await;
+    desk.ask(bobs, Request::Stop { now: false }).await;
+
+    let summaries = overview::summaries::<DB>(&mut desk.conn).await.unwrap();
+    let told: Vec<_> = summaries.iter().map(|s| (s.backfill.as_str(), s.runs, s.status)).collect();
+    assert_eq!(told, [("a", 2, RunStatus::Stopped), ("b", 1, RunStatus::Enqueued), ("c", 1, RunStatus::Enqueued)]);
+    assert_eq!((summaries[0].last, summaries[0].finished_at.is_some()), (bobs, true));
+    assert_eq!(overview::recent::<DB>(&mut desk.conn, "7", 9).await.unwrap(), ["c", "a"]);
+    assert_eq!(overview::recent::<DB>(&mut desk.conn, "7", 1).await.unwrap(), ["c"]);
+    assert!(overview::recent::<DB>(&mut desk.conn, "' OR 1", 9).await.unwrap().is_empty());
+    let people = overview::backfillers::<DB>(&mut desk.conn, 9).await.unwrap();
+    assert_eq!(people, [Backfiller::new(7, "Ada Lovelace"), Backfiller::new(8, "Bob")], "under their last names");
+}
+
+pub(super) async fn what_was_committed_is_summed_up_over_time<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 4, true).await;
+    let mut claims = Vec::new();
+    for _ in 0..4 {
+        claims.push(desk.claim("w").await.unwrap());
+    }
+    let gave_up = Unfinished::GaveUp { error: "péril ".repeat(100), counted: true };
+    desk.give_back(&claims[3], gave_up).await;
+    // Committed 1, 1.5 and 9 seconds after the epoch, and so many milliseconds after they were begun.
+    for (claim, at, took) in [(&claims[0], 1_000, 40), (&claims[1], 1_500, 30), (&claims[2], 9_000, -5)] {
+        assert!(desk.complete(claim).await);
+        let moved = format!(
+            "UPDATE data_drip_backfill_run_batches SET started_at = {}, finished_at = {at} WHERE id = {}",
+            at - took,
+            claim.batch.id
+        );
+        DB::execute(&mut desk.conn, Statement::of(moved.leak())).await.unwrap();
+    }
+    let from = DateTime::<Utc>::UNIX_EPOCH;
+    let slices = async |conn: &mut DB::Connection, since: DateTime<Utc>| {
+        let slices = overview::throughput::<DB>(conn, run, from, Duration::from_secs(1), since).await.unwrap();
+        slices.iter().map(|slice| (slice.index, slice.processed, slice.batches)).collect::<Vec<_>>()
+    };
+    assert_eq!(slices(&mut desk.conn, from).await, [(1, 20, 2), (9, 10, 1)]);
+    assert_eq!(slices(&mut desk.conn, from + chrono::TimeDelta::seconds(2)).await, [(9, 10, 1)]);
+    let durations = overview::durations::<DB>(&mut desk.conn, run, 2).await.unwrap();
+    let told: Vec<_> = durations.iter().map(|d| (d.position, d.took.as_millis(), d.processed)).collect();
+    assert_eq!(told, [(3, 0, 10), (2, 30, 10)], "the latest first; a clock that was set back is no reason to fail");
+    let failures = overview::failures::<DB>(&mut desk.conn, run, 8, 9).await.unwrap();
+    let told: Vec<_> = failures.iter().map(|f| (f.position, f.error.as_str())).collect();
+    assert_eq!(told, [(4, "péril pé")], "characters, not bytes");
 }
 
 pub(super) async fn events_tell_who_did_what<DB: Backend>(mut desk: Desk<DB>) {
@@ -677,5 +740,6 @@ conformance! {
     only_losses_while_alone_count_towards_giving_up, a_batch_lost_in_a_stopped_run_is_stopped,
     workers_are_forgotten_a_day_after_their_death, one_planner_at_a_time, a_plan_advances_from_where_it_is_only,
     an_estimate_shows_as_one_until_planning_ends, a_run_that_cannot_be_planned_fails_with_its_reason,
-    lists_are_filtered_and_come_in_pages, events_tell_who_did_what, throughput_is_that_of_the_last_minute,
+    lists_are_filtered_and_come_in_pages, backfills_and_people_are_summed_up, what_was_committed_is_summed_up_over_time,
+    events_tell_who_did_what, throughput_is_that_of_the_last_minute,
 }

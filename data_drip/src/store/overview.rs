@@ -26,7 +26,7 @@ pub struct BackfillSummary {
     pub created_at: DateTime<Utc>,
     /// When it was settled.
     pub finished_at: Option<DateTime<Utc>>,
-    /// The table that it walks, once it has been planned.
+    /// The table that its last planned run walked.
     pub table: Option<String>,
 }
 

@@ -31,10 +31,13 @@ pub(super) enum Look {
     Away,
 }
 
+/// What makes the same page look different: where the dashboard is mounted, and whether its actions are shown.
+type Eyes = (Arc<str>, bool);
+
 /// A page at one moment, rendered once for everybody to whom it looks the same.
 pub(super) struct Snapshot {
     page: Page,
-    rendered: Mutex<HashMap<(Arc<str>, bool), Arc<Parts>>>,
+    rendered: Mutex<HashMap<Eyes, Arc<Parts>>>,
 }
 
 /// The last look of a watched page; nothing before the first.

@@ -9,6 +9,7 @@ use crate::dashboard::view::{RunView, Who};
 use crate::error::Error;
 use crate::run::RunId;
 use crate::status::RunStatus;
+use crate::store::runs::StatusCounts;
 
 const PER_PAGE: u32 = 25;
 
@@ -27,6 +28,7 @@ pub(in crate::dashboard) struct Query {
 
 #[derive(Serialize)]
 pub(in crate::dashboard) struct Page {
+    strip: Vec<Count>,
     runs: Vec<RunView>,
     statuses: Vec<&'static str>,
     /// The filters, as they stand in the address.
@@ -47,6 +49,29 @@ pub(in crate::dashboard) struct Page {
     pub(super) moving: bool,
 }
 
+/// So many runs in a status.
+#[derive(Serialize)]
+struct Count {
+    status: &'static str,
+    runs: String,
+    /// Whether only those of the last seven days count.
+    lately: bool,
+}
+
+/// The statuses that call for somebody, or say that all is well; others only when there are such runs.
+fn strip(counts: &StatusCounts) -> Vec<Count> {
+    let count = |status: RunStatus, runs: u64| Count {
+        status: status.as_str(),
+        runs: format::number(runs),
+        lately: status.is_settled(),
+    };
+    let mut strip = vec![count(RunStatus::Running, counts.running), count(RunStatus::Enqueued, counts.enqueued)];
+    let others = [(RunStatus::Pending, counts.pending), (RunStatus::Paused, counts.paused)];
+    strip.extend(others.into_iter().filter(|(_, runs)| *runs > 0).map(|(status, runs)| count(status, runs)));
+    strip.extend([count(RunStatus::Failed, counts.failed), count(RunStatus::Completed, counts.completed)]);
+    strip
+}
+
 impl Page {
     pub(super) async fn load(app: &dyn Engine, query: &Query) -> Result<Self, Error> {
         let names = names(app).await?;
@@ -55,6 +80,7 @@ impl Page {
         let older = cut(&mut runs, PER_PAGE).then(|| runs.last().map(|run| run.id)).flatten();
         let moving = query.before.is_none() && runs.iter().any(|run| is_moving(run.status));
         Ok(Self {
+            strip: strip(&app.status_counts().await?),
             runs: runs.iter().map(RunView::new).collect(),
             statuses: RunStatus::ALL.iter().map(|status| status.as_str()).collect(),
             status: query.status.map(RunStatus::as_str),

@@ -70,7 +70,7 @@ fn run_query(id: RunId, params: &Params) -> Result<run::Query, Problem> {
 const LINES_OF_BATCH: u32 = 1_000;
 
 #[derive(Serialize)]
-struct Batch {
+struct BatchPage {
     run: RunView,
     batch: BatchView,
     log: Vec<LogView>,
@@ -93,6 +93,6 @@ pub(super) async fn batch(
     };
     let said = LogFilter { batch: Some(batch.id), limit: LINES_OF_BATCH, ..LogFilter::default() };
     let log = app.logs(id, said).await?.iter().map(LogView::from).collect();
-    let page = Batch { log, run: RunView::new(&run), batch: BatchView::new(&batch, None) };
+    let page = BatchPage { log, run: RunView::new(&run), batch: BatchView::new(&batch, None) };
     templates::page("backfill_runs/batch.html", &visitor, &page)
 }

@@ -469,9 +469,13 @@ async fn a_preview_says_what_would_happen_and_writes_nothing() {
     let page = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&batch_size=77").await;
     assert_eq!(page.status, StatusCode::OK);
     let text = page.text();
-    for part in
-        ["at least 400,000, about 1,200,000", "rows of hr.orders", "about 12,000", "reads everything", "uses an index"]
-    {
+    for part in [
+        "at least 400,000, about 1,200,000",
+        "rows of hr.orders",
+        "about 12,000",
+        "reads the whole table",
+        "uses an index",
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(page.html.contains("value=\"77\""), "the form is kept");
@@ -479,6 +483,14 @@ async fn a_preview_says_what_would_happen_and_writes_nothing() {
     let missing = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&batch_size=many").await;
     assert!(missing.text().contains("Not known as long as something is missing or wrong: must be a whole number"));
     assert!(fake.created.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_strip_counts_runs_by_status() {
+    let fake = Arc::new(Fake::new());
+    let text = get(&fake, "/backfill_runs").await.text();
+    let strip = "3 running 1 enqueued 2 scheduled 4 paused 12 failed, last 7 days 1,290 completed, last 7 days";
+    assert!(text.contains(strip), "{text}");
 }
 
 #[tokio::test]
