@@ -84,7 +84,7 @@ async fn a_batch_that_is_given_back_and_one_that_is_taken_over_are_told_with_the
     // As if a process had planned the run over another table, claimed its batch and died.
     database
         .run(
-            "UPDATE data_drip_backfill_runs SET status = 'running', finished_at = NULL, active_key = 'x',
+            "UPDATE data_drip_backfill_runs SET status = 'running', finished_at = NULL, processed = NULL, active_key = 'x',
                 key_spec = replace(key_spec, 'items', 'things');
              UPDATE data_drip_backfill_run_batches
              SET status = 'running', worker = 'dead', processed = NULL, finished_at = NULL;

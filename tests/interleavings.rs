@@ -62,7 +62,7 @@ async fn all_done_and(status: &str, database: &Database, drip: &DataDrip) -> Run
     let run = drip.enqueue(PLAIN).await.unwrap();
     drip.wait(run.id).await.unwrap();
     worker.shutdown().await;
-    let change = "UPDATE data_drip_backfill_runs SET finished_at = NULL, active_key = 'x', status";
+    let change = "UPDATE data_drip_backfill_runs SET finished_at = NULL, processed = NULL, active_key = 'x', status";
     database.run(&format!("{change} = '{status}'")).await;
     assert_eq!(drip.run(run.id).await.unwrap().counts.completed, 3);
     run.id

@@ -97,7 +97,6 @@ pub(super) trait Engine: Send + Sync {
     fn backfill(&self, name: &str) -> Option<&BackfillInfo>;
     /// The table that a backfill is about, where its code can tell without options.
     fn table(&self, backfill: &str) -> Option<String>;
-    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts>;
     /// Every backfill that has runs, with and without code.
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>>;
     /// The backfills that a person started last.
@@ -143,10 +142,6 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn table(&self, backfill: &str) -> Option<String> {
         self.table_of(backfill)
-    }
-
-    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts> {
-        Box::pin(self.status_counts(lately))
     }
 
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>> {
