@@ -51,6 +51,7 @@ pub struct KeySpec {
     /// The key columns' types in the words of the database, where keys are bound with a cast. What the table says now,
     /// and not part of what makes two of these the same: a column may be widened during a run.
     #[serde(skip)]
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite's keys bring their types along"))]
     pub(crate) types: Vec<KeyType>,
     /// Keep the optimizer from entering the table by an index of the filters': it would read all of that index for
     /// every batch. Advice of the moment, not part of what makes two of these the same.

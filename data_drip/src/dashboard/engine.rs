@@ -97,6 +97,8 @@ pub(super) trait Engine: Send + Sync {
     fn backfill(&self, name: &str) -> Option<&BackfillInfo>;
     /// The table that a backfill is about, where its code can tell without options.
     fn table(&self, backfill: &str) -> Option<String>;
+    /// Runs by status: those that are not settled, and those that were settled within this time.
+    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts>;
     /// Every backfill that has runs, with and without code.
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>>;
     /// The backfills that a person started last.
@@ -142,6 +144,10 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn table(&self, backfill: &str) -> Option<String> {
         self.table_of(backfill)
+    }
+
+    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts> {
+        Box::pin(self.status_counts(lately))
     }
 
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>> {

@@ -269,6 +269,83 @@ pub(crate) mod postgres {
     }
 }
 
+#[cfg(all(test, feature = "postgres"))]
+mod postgres_tests {
+    use sqlx::{Connection, Postgres};
+
+    use super::*;
+    use crate::store::postgres::testing::{Schema, int, run};
+
+    #[tokio::test]
+    async fn tables_that_are_missing_are_named_and_those_made_by_hand_are_taken_on() {
+        let Some(schema) = Schema::new().await else { return };
+        let pool = schema.pool();
+        let error = postgres::run(&pool, Migrate::Check).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("Migrate::Apply"), "{error}");
+        let mut conn = schema.connect().await;
+        run(&mut conn, &Migrate::sql::<Postgres>()).await;
+        postgres::run(&pool, Migrate::Check).await.unwrap();
+        postgres::apply(&schema.options()).await.unwrap();
+        assert_eq!(int(&mut conn, "SELECT count(*) FROM data_drip_migrations").await, VERSION);
+        let numbers: Vec<_> = postgres::FILES.iter().map(|file| file.0).collect();
+        assert_eq!(numbers, (1..=VERSION).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_ends_half_way_leaves_nothing_behind_and_holds_nobody_up() {
+        let Some((schema, mut conn)) = Schema::with("CREATE TABLE data_drip_run_permits (mine text)").await else {
+            return;
+        };
+        let error = postgres::run(&schema.pool(), Migrate::Apply).await.unwrap_err();
+        assert!(error.to_string().contains("data_drip_run_permits"), "{error}");
+        let left =
+            "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'";
+        assert_eq!(int(&mut conn, left).await, 1, "all files or none");
+        run(&mut conn, "DROP TABLE data_drip_run_permits").await;
+        postgres::run(&schema.pool(), Migrate::Apply).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_migrates_waits_for_who_was_first() {
+        let Some((schema, mut first)) = Schema::with("").await else { return };
+        let mut tx = first.begin().await.unwrap();
+        sqlx::query("SELECT pg_advisory_xact_lock(1684632681, hashtext(current_schema()))")
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let pool = schema.pool();
+        let second = tokio::spawn(async move { postgres::run(&pool, Migrate::Apply).await });
+        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+            AND objid::bigint = hashtext(current_schema())::bigint & 4294967295";
+        while int(&mut tx, waits).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        tx.commit().await.unwrap();
+        second.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_that_needs_a_newer_version_is_refused_and_one_that_is_only_newer_is_not() {
+        let Some((schema, mut conn)) = Schema::with("").await else { return };
+        let pool = schema.pool();
+        postgres::run(&pool, Migrate::Apply).await.unwrap();
+        run(
+            &mut conn,
+            "UPDATE data_drip_schema SET version = 1007;
+             INSERT INTO data_drip_migrations (version, description, success, checksum, execution_time)
+             VALUES (1007, 'newer', TRUE, '', 0)",
+        )
+        .await;
+        postgres::run(&pool, Migrate::Apply).await.unwrap();
+        run(&mut conn, "UPDATE data_drip_schema SET min_compatible_version = 1007").await;
+        for mode in [Migrate::Apply, Migrate::Check] {
+            let error = postgres::run(&pool, mode).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Version);
+        }
+    }
+}
+
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use sqlx::{AssertSqlSafe, SqlitePool};

@@ -163,8 +163,9 @@ impl Backend for Postgres {
     }
 
     fn bytes_literal(bytes: &[u8]) -> String {
-        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-        format!("'\\x{}'::bytea", digits.collect::<String>())
+        // Not '\x…': what a backslash means is a setting.
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("decode('{hex}', 'hex')")
     }
 
     fn spelled(statement: &impl QueryStatementWriter) -> String {

@@ -15,7 +15,7 @@ use crate::store::runs::StatusCounts;
 
 const PER_PAGE: u32 = 25;
 /// How far back the counts of settled runs go.
-const LATELY: Duration = Duration::from_hours(7 * 24);
+pub(in crate::dashboard) const LATELY: Duration = Duration::from_hours(7 * 24);
 
 /// What the address asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
