@@ -308,7 +308,9 @@ async fn a_planned_run_whose_options_no_longer_fit_fails_its_batches() {
     let worker = drip.start();
     let run = drip.wait(run.id).await.unwrap();
     assert_eq!(run.status, RunStatus::Failed);
-    for batch in drip.batches(run.id).status(BatchStatus::Failed).await.unwrap() {
+    let failed = drip.batches(run.id).status(BatchStatus::Failed).await.unwrap();
+    assert!(!failed.is_empty());
+    for batch in failed {
         assert!(batch.error.unwrap().contains("do not fit the code"));
     }
     worker.shutdown().await;

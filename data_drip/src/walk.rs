@@ -55,6 +55,11 @@ impl Pace {
         Self { striding: true, stride }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_striding(&self) -> bool {
+        self.striding
+    }
+
     fn took(&mut self, time: Duration) {
         if time < QUICK {
             self.stride = self.stride.saturating_mul(2);

@@ -12,27 +12,27 @@ use crate::{herd, random, shut_down};
 const ALL: StampAll = StampAll { linger_ms: 10, tag: 0 };
 
 #[tokio::test]
-async fn one_process_that_is_killed_loses_and_repeats_nothing_set_wise() {
+async fn promise_1_one_process_that_is_killed_loses_and_repeats_nothing_set_wise() {
     wreck(ALL, Wreck { processes: 1, kills: 15, items: 20_000, journal: Journal::WriteAhead }).await;
 }
 
 #[tokio::test]
-async fn one_process_that_is_killed_loses_and_repeats_nothing_row_by_row() {
+async fn promise_1_one_process_that_is_killed_loses_and_repeats_nothing_row_by_row() {
     wreck(StampEach, Wreck { processes: 1, kills: 15, items: 20_000, journal: Journal::WriteAhead }).await;
 }
 
 #[tokio::test]
-async fn three_processes_that_are_killed_lose_and_repeat_nothing_set_wise() {
+async fn promise_1_three_processes_that_are_killed_lose_and_repeat_nothing_set_wise() {
     wreck(ALL, Wreck { processes: 3, kills: 15, items: 20_000, journal: Journal::WriteAhead }).await;
 }
 
 #[tokio::test]
-async fn three_processes_that_are_killed_lose_and_repeat_nothing_row_by_row() {
+async fn promise_1_three_processes_that_are_killed_lose_and_repeat_nothing_row_by_row() {
     wreck(StampEach, Wreck { processes: 3, kills: 15, items: 20_000, journal: Journal::WriteAhead }).await;
 }
 
 #[tokio::test]
-async fn kills_lose_and_repeat_nothing_with_a_rollback_journal() {
+async fn promise_1_kills_lose_and_repeat_nothing_with_a_rollback_journal() {
     wreck(ALL, Wreck { processes: 2, kills: 8, items: 4_000, journal: Journal::Rollback }).await;
 }
 

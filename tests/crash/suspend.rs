@@ -24,7 +24,7 @@ async fn wakes_and_goes_on(habitat: &Habitat, sleeper: &Child, items: i64) {
 const NEXT: StampAll = StampAll { linger_ms: 0, tag: 1 };
 
 #[tokio::test]
-async fn a_claim_that_was_taken_over_while_its_process_was_suspended_never_begins() {
+async fn promise_2_a_claim_that_was_taken_over_while_its_process_was_suspended_never_begins() {
     let habitat = Habitat::with_items(500, Journal::WriteAhead).await;
     let run = planned(&habitat, 1, 1_000).await;
     let sleeper = claimed_and_not_begun(&habitat, "sleeper").await;
@@ -49,7 +49,7 @@ async fn a_claim_that_was_taken_over_while_its_process_was_suspended_never_begin
 }
 
 #[tokio::test]
-async fn a_claim_that_was_finished_while_its_process_was_suspended_is_not_done_again() {
+async fn promise_2_a_claim_that_was_finished_while_its_process_was_suspended_is_not_done_again() {
     let habitat = Habitat::with_items(500, Journal::WriteAhead).await;
     let run = planned(&habitat, 1, 1_000).await;
     let sleeper = claimed_and_not_begun(&habitat, "sleeper").await;
@@ -71,7 +71,7 @@ async fn a_claim_that_was_finished_while_its_process_was_suspended_is_not_done_a
 }
 
 #[tokio::test]
-async fn a_process_suspended_in_its_transaction_commits_once_and_costs_nobody_a_claim() {
+async fn promise_2_a_process_suspended_in_its_transaction_commits_once_and_costs_nobody_a_claim() {
     let habitat = Habitat::with_items(200, Journal::WriteAhead).await;
     let run = planned(&habitat, 4, 60).await;
     let (waiting, sleeper) = two_wait_for_a_third(&habitat, "sleeper").await;
@@ -91,7 +91,7 @@ async fn a_process_suspended_in_its_transaction_commits_once_and_costs_nobody_a_
 }
 
 #[tokio::test]
-async fn a_planner_that_was_taken_over_while_it_was_suspended_plans_nothing() {
+async fn promise_2_a_planner_that_was_taken_over_while_it_was_suspended_plans_nothing() {
     let habitat = Habitat::with_items(500, Journal::WriteAhead).await;
     let run = habitat.enqueue(StampAll { linger_ms: 0, tag: 0 }, 50).await.id;
     habitat.hold("sleeper", Moment::Scope);

@@ -1,6 +1,8 @@
 //! What the integration tests share: a database file of its own for each test, kept when the test fails.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod collector;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ fn cases(folder: &str) -> usize {
 }
 
 #[test]
-fn wrong_backfills_do_not_compile_and_right_ones_do() {
+fn promise_9_wrong_backfills_do_not_compile_and_right_ones_do() {
     assert!(cases("fail") > 0 && cases("pass") > 0, "there is nothing to compile");
     let suite = trybuild::TestCases::new();
     suite.pass("pass/*.rs");
@@ -19,7 +19,7 @@ fn wrong_backfills_do_not_compile_and_right_ones_do() {
 
 /// A message that was never looked at is no message.
 #[test]
-fn every_refusal_has_its_words_on_record() {
+fn promise_9_every_refusal_has_its_words_on_record() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fail");
     for file in std::fs::read_dir(folder).expect("the cases") {
         let file = file.expect("a case").path();

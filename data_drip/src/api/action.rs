@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind};
 use crate::hooks::Event;
 use crate::run::{Backfiller, Run, RunId};
 use crate::status::{BatchStatus, RunStatus};
-use crate::store::patiently;
 use crate::store::runs::{self, Change, Request};
+use crate::store::{json_list, patiently};
 
 /// A change that somebody asks for; await it. It gives back the run as it is afterwards (as it was, once deleted).
 ///
@@ -64,6 +64,7 @@ impl<'a, DB: Backend> Action<'a, DB> {
         }
         if !batches.is_empty() {
             let status = if to == RunStatus::Stopped { BatchStatus::Stopped } else { BatchStatus::Pending };
+            tracing::debug!(run = id.0, %status, batches = json_list(&batches), "batches changed with their run");
             core.hooks.announce(Event::Batches(id, status, batches));
         }
         core.signals.plan.notify_waiters();

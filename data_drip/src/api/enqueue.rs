@@ -125,6 +125,7 @@ impl<DB: Backend> Asked<'_, DB> {
     async fn enqueue_in(self, conn: &mut DB::Connection) -> Result<Run, Error> {
         let checked = self.checked(conn).await?;
         let id = insert::<DB>(conn, &checked.new).await??;
+        tracing::debug!(run = id.0, backfill = self.name, "a run was written in the host's transaction");
         runs::find::<DB>(conn, id).await?.ok_or_else(|| super::no_run(id))
     }
 

@@ -88,13 +88,9 @@ impl From<sqlx::Error> for Worked {
 
 impl<DB: Backend> Attempt<DB> {
     async fn run(self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
-        let code = match self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await {
-            Ok(code) => code,
-            Err(unfit) => return (Some(link), self.unfit(unfit)),
-        };
         if self.claim.batch.losses == 0 {
             let _beside_others = self.engine.alone.read().await;
-            return self.transaction(link, &code).await;
+            return self.with_code(link).await;
         }
         // A process died with this batch: the next loss must tell whether that was the batch's doing.
         let _alone = self.engine.alone.write().await;
@@ -103,11 +99,19 @@ impl<DB: Backend> Attempt<DB> {
                 return (Some(link), RELEASED);
             }
             match batches::mark_lone::<DB>(&mut link, &self.claim).await {
-                Ok(true) => return self.transaction(link, &code).await,
+                Ok(true) => return self.with_code(link).await,
                 Ok(false) => return (Some(link), Ended::Lost),
                 Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
-                Err(error) => return (Some(link), self.failed(&error.into(), &code)),
+                Err(error) => return (Some(link), transient(&self.claim, error.to_string())),
             }
+        }
+    }
+
+    /// Already this may kill the process: it asks user code for the scope.
+    async fn with_code(&self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
+        match self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await {
+            Ok(code) => self.transaction(link, &code).await,
+            Err(unfit) => (Some(link), self.unfit(unfit)),
         }
     }
 
@@ -372,5 +376,48 @@ pub(super) async fn elapsed(timeout: Option<Duration>) -> Duration {
             timeout
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Key, KeyPart, KeyRange};
+    use crate::run::{BatchId, RunBatch};
+    use crate::status::BatchStatus;
+
+    fn claim(transients: u32) -> Claim {
+        let upto = Key(vec![KeyPart { tag: "integer".into(), text: "9".into() }]);
+        let batch = RunBatch {
+            id: BatchId(1),
+            run_id: RunId(1),
+            position: 1,
+            range: KeyRange { after: None, upto },
+            planned_size: 9,
+            processed: None,
+            status: BatchStatus::Running,
+            attempts: 0,
+            losses: 0,
+            worker: Some("w".into()),
+            error: None,
+            due_at: None,
+            started_at: None,
+            finished_at: None,
+        };
+        Claim { worker: "w".into(), epoch: 1, batch, transients }
+    }
+
+    #[test]
+    fn what_does_not_pass_is_tried_again_up_to_its_bound_and_no_attempt_is_counted() {
+        for failed in 0..schedule::MOST_TRANSIENTS {
+            let Ended::Unfinished(Unfinished::Transient { error, .. }) = transient(&claim(failed), "busy".into())
+            else {
+                panic!("given up after {failed} failures")
+            };
+            assert_eq!(error, "busy");
+        }
+        let ended = transient(&claim(schedule::MOST_TRANSIENTS), "busy".into());
+        let Ended::Unfinished(Unfinished::GaveUp { error, counted: false }) = ended else { panic!("tried for ever") };
+        assert_eq!(error, "given up after 16 tries: busy");
     }
 }

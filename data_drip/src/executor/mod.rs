@@ -54,7 +54,7 @@ pub(crate) struct Engine<DB: Backend> {
     codes: Codes<DB>,
     /// Runs whose pinned table or key is not what this process's code says: left to others.
     refused: Mutex<HashSet<RunId>>,
-    /// Held shared by each batch, alone by one that a process died of.
+    /// Held shared by each batch and each run being prepared, alone by one that a process died of.
     alone: RwLock<()>,
     /// Nothing new is begun.
     draining: CancellationToken,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -113,6 +114,8 @@ fn halt<DB: Backend>(error: &Error) -> Halt {
 
 /// Takes the role for one run and keeps it until everything is planned, the run halts, or the engine drains.
 async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
+    // A role that is held while the process dies counts as a loss: a suspect takes it when nothing else can be blamed.
+    let alone = if is_suspect(&engine, id).await { Some(engine.alone.write().await) } else { None };
     let taken = patiently!(
         DB,
         engine.lease.interval(),
@@ -127,12 +130,15 @@ async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
         Ok(None) => return,
         Err(error) => return tracing::debug!(%error, "could not take the planner's role"),
     };
+    if plan.is_suspect() && alone.is_none() {
+        return release(&engine, &role).await;
+    }
     if plan.status == RunStatus::Enqueued {
         tracing::info!("the run starts");
         engine.core.hooks.announce(Event::Run(id, RunStatus::Running));
     }
     engine.core.signals.work.notify_waiters();
-    let outcome = if plan.planned { Ok(()) } else { Planner { engine: &engine, role: &role }.run(plan).await };
+    let outcome = if plan.planned { Ok(()) } else { Planner { engine: &engine, role: &role }.run(plan, alone).await };
     match outcome {
         Ok(()) => {
             release(&engine, &role).await;
@@ -150,6 +156,11 @@ async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
             release(&engine, &role).await;
         }
     }
+}
+
+async fn is_suspect<DB: Backend>(engine: &Engine<DB>, id: RunId) -> bool {
+    let found = async { plans::find::<DB>(&mut *engine.pool.acquire().await?, id).await };
+    matches!(found.await, Ok(Some(plan)) if plan.is_suspect())
 }
 
 async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
@@ -215,19 +226,22 @@ struct Planner<'a, DB: Backend> {
 }
 
 impl<DB: Backend> Planner<'_, DB> {
-    async fn run(&self, plan: Plan) -> Result<(), Halt> {
+    /// Nothing else runs in this process until user code has been asked everything, if the caller is `alone`.
+    async fn run(&self, plan: Plan, alone: Option<RwLockWriteGuard<'_, ()>>) -> Result<(), Halt> {
         let run = self.find().await?;
-        if !plan.prepared && plan.losses >= schedule::MOST_PLANNER_LOSSES {
+        if plan.upper.is_none() && plan.losses >= schedule::MOST_PLANNER_LOSSES {
             let error = format!("given up: {} processes died while they prepared this run", plan.losses);
             return Err(Halt::Refused(error));
         }
         let instance = self.engine.core.instance_of(&run).map_err(|error| Halt::Refused(error.to_string()))?;
         if !plan.prepared {
-            self.prepare(&run, &*instance).await?;
+            self.prepare(&run, &*instance, alone.is_some()).await?;
         }
+        let beside_others = self.beside_others(alone.is_some()).await;
         let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.full_message()))?;
         let spec = self.spec(&*instance, &plan).await?;
         let scope = scope.at(&spec);
+        drop(beside_others);
         let walk = Walk::new(&scope, &spec);
         let upper = match plan.upper.clone() {
             Some(upper) => upper,
@@ -237,7 +251,13 @@ impl<DB: Backend> Planner<'_, DB> {
                 None => return self.advance(None, None, &[], plan.batches, true).await,
             },
         };
+        drop(alone);
         self.walk(&run, &walk, plan, &upper).await
+    }
+
+    /// Keeps suspects away while user code is asked: should it kill the process, they are not to be blamed.
+    async fn beside_others(&self, alone: bool) -> Option<RwLockReadGuard<'_, ()>> {
+        if alone { None } else { Some(self.engine.alone.read().await) }
     }
 
     async fn find(&self) -> Result<Run, Halt> {
@@ -254,11 +274,10 @@ impl<DB: Backend> Planner<'_, DB> {
     }
 
     /// Runs `before_run` and writes down that it succeeded, in one transaction.
-    async fn prepare(&self, run: &Run, instance: &dyn Instance<DB>) -> Result<(), Halt> {
+    async fn prepare(&self, run: &Run, instance: &dyn Instance<DB>, alone: bool) -> Result<(), Halt> {
         let mut failed = 0;
         loop {
-            // Should it kill the process, no batch beside it is to be blamed.
-            let beside_others = self.engine.alone.read().await;
+            let beside_others = self.beside_others(alone).await;
             let turn = self.engine.turn().await;
             let mut link = self.engine.link().await?;
             let outcome = self.try_prepare(&mut link, run, instance).await;
@@ -434,7 +453,8 @@ impl<DB: Backend> Planner<'_, DB> {
         let inserted = write!(self, |conn| plans::advance::<DB>(conn, self.role, &step))?;
         let Some(ids) = inserted else { return Err(Halt::Over) };
         if !ids.is_empty() {
-            tracing::debug!(batches = ids.len(), "batches are planned");
+            let [first, last] = [ids.first(), ids.last()].map(|id| id.map(|id| id.0));
+            tracing::debug!(batches = ids.len(), first, last, "batches are planned");
             self.engine.core.hooks.announce(Event::Batches(self.role.run, BatchStatus::Pending, ids));
             self.engine.core.signals.work.notify_waiters();
         }

@@ -8,7 +8,7 @@ pub(super) const MOST_TRANSIENTS: u32 = 15;
 /// Processes that may die while they run a batch alone before it is given up.
 pub(super) const MOST_LONE_LOSSES: i64 = 3;
 
-/// Processes that may die while they prepare a run (`before_run`, `scope`) before the run is given up.
+/// Processes that may die while they prepare a run (`before_run`, `scope`) before it is given up.
 pub(super) const MOST_PLANNER_LOSSES: u32 = 5;
 
 /// Pause before the next attempt after `failed` failures of user code: 1 s, doubling, at most a minute.

@@ -149,6 +149,7 @@ impl<DB: Backend> Slot<DB> {
         let engine = Arc::clone(&self.engine);
         let (batch, run, epoch) = (claim.batch.id, claim.batch.run_id, claim.epoch);
         let cancel = engine.core.signals.depart(&claim);
+        tracing::debug!(run = run.0, batch = batch.0, epoch, "a batch is claimed");
         engine.core.hooks.announce(Event::Batch(Box::new(claim.batch.clone())));
         self.last = Some(run);
         let link = match self.link.take() {
@@ -241,7 +242,9 @@ impl<DB: Backend> Slot<DB> {
         self.give_link_back().await;
         let Some(status) = status else { return };
         match how {
-            Unfinished::Released => {}
+            Unfinished::Released => {
+                tracing::debug!(run = run.0, batch = id.0, %status, "the batch is given back unworked");
+            }
             Unfinished::Transient { error, .. } => {
                 tracing::warn!(run = run.0, batch = id.0, error, "the batch is tried again");
             }

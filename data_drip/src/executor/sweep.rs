@@ -70,6 +70,7 @@ async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::
     drop((conn, turn));
     tracing::warn!(worker = dead.id, batches = losses.len(), "a worker is dead: what it held is taken over");
     for &Loss { batch, run, status } in &losses {
+        tracing::warn!(worker = dead.id, run = run.0, batch = batch.0, %status, "a batch of a dead worker is taken over");
         engine.core.hooks.announce(Event::Batches(run, status, vec![batch]));
         if status == BatchStatus::Failed {
             engine.settle(run).await;

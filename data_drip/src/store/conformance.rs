@@ -433,7 +433,7 @@ pub(super) async fn one_failed_batch_fails_the_run_and_can_be_retried<DB: Backen
     assert_eq!(desk.settle(run).await, Some(RunStatus::Completed));
 }
 
-pub(super) async fn a_resume_or_retry_that_collides_names_the_newer_run<DB: Backend>(mut desk: Desk<DB>) {
+pub(super) async fn a_resume_that_collides_names_the_newer_run<DB: Backend>(mut desk: Desk<DB>) {
     let old = desk.planned(&new_run("a"), 1, true).await;
     desk.ask(old, Request::Stop { now: false }).await;
     let newer = desk.insert(&new_run("a")).await;
@@ -444,6 +444,23 @@ pub(super) async fn a_resume_or_retry_that_collides_names_the_newer_run<DB: Back
     assert_eq!(desk.batch(id).await.status, BatchStatus::Stopped);
     desk.ask(newer, Request::Stop { now: false }).await;
     assert!(matches!(desk.ask(old, Request::Resume).await, Change::Done { .. }));
+}
+
+pub(super) async fn a_retry_that_collides_names_the_newer_run_and_changes_nothing<DB: Backend>(mut desk: Desk<DB>) {
+    let old = desk.planned(&new_run("a"), 2, true).await;
+    let (bad, good) = (desk.claim("w").await.unwrap(), desk.claim("w").await.unwrap());
+    desk.give_back(&bad, Unfinished::GaveUp { error: "poison".into(), counted: true }).await;
+    assert!(desk.complete(&good).await);
+    assert_eq!(desk.settle(old).await, Some(RunStatus::Failed));
+    let newer = desk.insert(&new_run("a")).await;
+    assert_eq!(desk.ask(old, Request::Retry).await, Change::Duplicate(newer));
+    let run = desk.run(old).await;
+    assert_eq!((run.status, run.counts.failed, run.counts.pending), (RunStatus::Failed, 1, 0));
+    let batch = desk.batch(bad.batch.id).await;
+    assert_eq!((batch.status, batch.attempts, batch.error.as_deref()), (BatchStatus::Failed, 1, Some("poison")));
+    assert!(runs::events::<DB>(&mut desk.conn, old).await.unwrap().is_empty(), "what was refused is no event");
+    desk.ask(newer, Request::Stop { now: false }).await;
+    assert!(matches!(desk.ask(old, Request::Retry).await, Change::Done { .. }));
 }
 
 pub(super) async fn a_run_is_deleted_when_settled_and_not_in_flight<DB: Backend>(mut desk: Desk<DB>) {
@@ -671,7 +688,7 @@ pub(super) async fn throughput_is_that_of_the_last_minute<DB: Backend>(mut desk:
 macro_rules! conformance {
     ($($behaviour:ident),* $(,)?) => {
         #[cfg(feature = "sqlite")]
-        mod sqlite {
+        mod promise_10_one_semantics_on_sqlite {
             $(
                 #[tokio::test]
                 async fn $behaviour() {
@@ -705,7 +722,8 @@ conformance! {
     each_attempt_has_a_new_epoch_and_an_old_one_changes_nothing,
     a_stopped_run_keeps_what_is_in_flight_and_stops_the_rest, stopped_now_nothing_in_flight_can_commit,
     a_run_settles_when_nothing_is_open, a_paused_run_does_not_settle,
-    one_failed_batch_fails_the_run_and_can_be_retried, a_resume_or_retry_that_collides_names_the_newer_run,
+    one_failed_batch_fails_the_run_and_can_be_retried, a_resume_that_collides_names_the_newer_run,
+    a_retry_that_collides_names_the_newer_run_and_changes_nothing,
     a_run_is_deleted_when_settled_and_not_in_flight, a_dead_worker_loses_what_it_held,
     who_beats_meanwhile_is_not_taken_over, a_holder_whose_row_is_gone_is_taken_over,
     only_losses_while_alone_count_towards_giving_up, a_batch_lost_in_a_stopped_run_is_stopped,

@@ -37,8 +37,16 @@ pub(crate) struct Plan {
     pub(crate) elements: u64,
     pub(crate) planner: Option<String>,
     pub(crate) counted: bool,
-    /// Processes that died while they planned it, before `before_run` had succeeded.
+    /// Processes that died while they planned it, before its table and key were pinned: as long as user code
+    /// was asked.
     pub(crate) losses: u32,
+}
+
+impl Plan {
+    /// Whether a process died while it asked the run's user code, which may die of it again.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.upper.is_none() && self.losses > 0
+    }
 }
 
 /// Runs that nobody else plans: also those whose role this worker has and could not give back.

@@ -29,6 +29,9 @@ const SCHEMA: &str = r#"
     CREATE UNIQUE INDEX many_made ON many (made);
     CREATE UNIQUE INDEX many_both_bad ON many (expr COLLATE NOCASE);
     CREATE UNIQUE INDEX many_and_good ON many (expr);
+    CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL, tag TEXT NOT NULL);
+    CREATE UNIQUE INDEX words_lower ON words (lower(word));
+    CREATE UNIQUE INDEX words_tag_and_lower ON words (tag, lower(word));
     CREATE VIEW seen AS SELECT * FROM employees;
     CREATE VIRTUAL TABLE docs USING fts5(body);
     CREATE TEMP TABLE scratch (id INTEGER PRIMARY KEY);
@@ -89,6 +92,9 @@ async fn what_cannot_be_walked_is_refused_with_the_mend() {
             "no unique index over exactly these columns in this order: `CREATE UNIQUE INDEX … ON \"many\" (\"good\")`",
         ),
         (Scope::table("many").key(["plain", "good"]), "in this order"),
+        // An expression is no column: of the first index nothing is left, of the second a column that is not unique.
+        (table("words").key("word"), "no unique index over exactly these columns in this order"),
+        (table("words").key("tag"), "no unique index over exactly these columns in this order"),
     ] {
         let error = scope.resolve(&mut conn).await.unwrap_err();
         assert!(error.to_string().contains(said), "{scope:?}\nsays: {error}\nnot:  {said}");

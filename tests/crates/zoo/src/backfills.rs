@@ -152,6 +152,36 @@ impl Deadly {
     }
 }
 
+/// Aborts its process before a batch's transaction begins, while the test wants it to.
+#[backfill]
+pub struct Doomed {
+    /// In `scope()` instead of `before_run()`.
+    pub in_scope: bool,
+}
+
+#[backfill]
+impl Doomed {
+    fn scope(&self) -> Scope {
+        if self.in_scope {
+            moments::die_if_doomed();
+        }
+        Scope::table("items")
+    }
+
+    async fn before_run(&self, _run: &Run, _conn: &mut Connection) -> data_drip::Result {
+        if !self.in_scope {
+            moments::die_if_doomed();
+        }
+        Ok(())
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        stamp(batch).await?;
+        pass(Moment::Written).await;
+        Ok(())
+    }
+}
+
 /// What user code can do to the transaction that it was lent.
 #[derive(OptionEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -148,9 +149,14 @@ impl Child {
     }
 
     /// Kills it where it stands, and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it was not alive any more: that is no kill.
     pub fn kill(mut self) {
-        self.process.kill().expect("the process is there");
-        self.process.wait().expect("it is our child");
+        // A process that has ended takes signals until it is waited for: only how it ended tells.
+        self.signal(Signal::SIGKILL);
+        let ended = self.process.wait().expect("it is our child");
+        assert_eq!(ended.signal(), Some(Signal::SIGKILL as i32), "{} had ended by itself: {ended}", self.name);
     }
 
     /// Suspends it: all its threads stand still when this returns.

@@ -165,6 +165,16 @@ impl Habitat {
         std::fs::remove_file(moments::held(&self.folder, process, moment)).expect("it was held");
     }
 
+    /// From now on, every process dies where [`Doomed`](crate::backfills::Doomed) says.
+    pub fn doom(&self) {
+        std::fs::write(moments::doomed(&self.folder), "").expect("the folder is there");
+    }
+
+    /// Lets them live.
+    pub fn redeem(&self) {
+        std::fs::remove_file(moments::doomed(&self.folder)).expect("it was doomed");
+    }
+
     /// Waits until the process is there.
     ///
     /// # Panics

@@ -23,6 +23,8 @@ pub enum Moment {
     Written,
     /// After user code has rolled the batch's transaction back by hand.
     RolledBack,
+    /// Where [`Doomed`](crate::backfills::Doomed) dies, once a test has doomed it.
+    Doom,
     /// The process was asked to end.
     Asked,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Moment {
             Self::Scope => "scope",
             Self::Written => "written",
             Self::RolledBack => "rolled-back",
+            Self::Doom => "doom",
             Self::Asked => "asked",
         })
     }
@@ -59,6 +62,18 @@ pub fn process() -> &'static str {
 
 pub(crate) fn held(folder: &Path, process: &str, moment: Moment) -> PathBuf {
     folder.join(format!("{process}.{moment}.held"))
+}
+
+pub(crate) fn doomed(folder: &Path) -> PathBuf {
+    folder.join("doomed")
+}
+
+/// Aborts this process, if a test has doomed it; never the test's own.
+pub(crate) fn die_if_doomed() {
+    if HERE.get().is_some_and(|here| doomed(&here.folder).exists()) {
+        tell(Moment::Doom);
+        std::process::abort();
+    }
 }
 
 pub(crate) fn reached(folder: &Path, process: &str, moment: Moment) -> PathBuf {

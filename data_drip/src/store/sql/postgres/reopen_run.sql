@@ -1,3 +1,3 @@
 UPDATE data_drip_backfill_runs
-SET status = $3, active_key = $4, finished_at = NULL, error = NULL
+SET status = $3, active_key = $4, finished_at = NULL, error = NULL, planner_losses = 0
 WHERE id = $1 AND status = $2
