@@ -317,6 +317,8 @@ impl<DB: Backend> Planner<'_, DB> {
             tx.rollback().await?;
             return Ok(Ok(false));
         }
+        // The connection may be hours old, and the tables of `before_run` may have changed since.
+        DB::forget_statements(&mut tx).await?;
         DB::guard(&mut tx, session).await?;
         let outcome = tokio::select! {
             biased;

@@ -114,6 +114,10 @@ impl<DB: Backend> Desk<DB> {
         batches::claim::<DB>(&mut self.conn, &wanted(worker), &[], None).await.unwrap()
     }
 
+    async fn check(&mut self, claim: &Claim) -> Option<RunStatus> {
+        batches::check::<DB>(&mut self.conn, claim).await.unwrap().map(|seen| seen.status)
+    }
+
     async fn complete(&mut self, claim: &Claim) -> bool {
         let fence = claim.fence().to_string();
         let mut tx = DB::begin_batch(&mut self.conn, &self.session, fence, TTL).await.unwrap();
@@ -344,11 +348,11 @@ pub(super) async fn each_attempt_has_a_new_epoch_and_an_old_one_changes_nothing<
     assert_eq!(desk.give_back(&old, Unfinished::Released).await, Some(BatchStatus::Pending));
     let new = desk.claim("w").await.unwrap();
     assert_eq!((old.epoch, new.epoch), (1, 2));
-    assert_eq!(batches::check::<DB>(&mut desk.conn, &old).await.unwrap(), None);
+    assert_eq!(desk.check(&old).await, None);
     assert!(!desk.complete(&old).await);
     assert_eq!(desk.give_back(&old, Unfinished::GaveUp { error: "x".into(), counted: true }).await, None);
     assert!(!batches::mark_lone::<DB>(&mut desk.conn, &old).await.unwrap());
-    assert_eq!(batches::check::<DB>(&mut desk.conn, &new).await.unwrap(), Some(RunStatus::Running));
+    assert_eq!(desk.check(&new).await, Some(RunStatus::Running));
     assert!(desk.complete(&new).await);
     assert!(!desk.complete(&new).await, "a batch completes once");
     assert!(batches::is_completed::<DB>(&mut desk.conn, &new).await.unwrap());
@@ -359,7 +363,7 @@ pub(super) async fn a_stopped_run_keeps_what_is_in_flight_and_stops_the_rest<DB:
     let run = desk.planned(&new_run("a"), 3, true).await;
     let (kept, given_back) = (desk.claim("w").await.unwrap(), desk.claim("w").await.unwrap());
     desk.ask(run, Request::Stop { now: false }).await;
-    assert_eq!(batches::check::<DB>(&mut desk.conn, &kept).await.unwrap(), Some(RunStatus::Stopped));
+    assert_eq!(desk.check(&kept).await, Some(RunStatus::Stopped));
     assert!(desk.complete(&kept).await);
     assert_eq!(desk.give_back(&given_back, Unfinished::Released).await, Some(BatchStatus::Stopped));
     let counts = desk.run(run).await.counts;
@@ -372,7 +376,7 @@ pub(super) async fn stopped_now_nothing_in_flight_can_commit<DB: Backend>(mut de
     let run = desk.planned(&new_run("a"), 2, true).await;
     let claim = desk.claim("w").await.unwrap();
     desk.ask(run, Request::Stop { now: true }).await;
-    assert_eq!(batches::check::<DB>(&mut desk.conn, &claim).await.unwrap(), None);
+    assert_eq!(desk.check(&claim).await, None);
     assert!(!desk.complete(&claim).await);
     assert_eq!(desk.batch(claim.batch.id).await.status, BatchStatus::Stopped);
     // Resumed at once, it is claimed anew; the old attempt still cannot.
