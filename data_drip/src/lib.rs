@@ -31,6 +31,7 @@ pub mod dashboard;
 pub mod error;
 mod executor;
 mod hooks;
+mod inside;
 pub mod key;
 pub mod options;
 mod panics;

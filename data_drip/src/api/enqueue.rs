@@ -13,6 +13,7 @@ use crate::config::LONGEST_SLEEP;
 use crate::core::{Core, Link, PATIENCE};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::hooks::Event;
+use crate::inside::refuse_inside;
 use crate::options::{Choice, DEFAULT_QUEUE, Raw, Settings};
 use crate::registry::{Definition, Instance, scope_of};
 use crate::run::{Backfiller, Run, RunId};
@@ -32,6 +33,7 @@ const PROBE: Duration = Duration::from_millis(200);
 ///   scope without rows;
 /// - [`ErrorKind::Unsupported`]: the table or its key cannot be walked; the message says how to mend it;
 /// - [`ErrorKind::Conflict`]: the same run (backfill, options and limit) is active;
+/// - [`ErrorKind::Configuration`]: inside a batch or `before_run`, without [`in_tx`](Enqueue::in_tx);
 /// - [`ErrorKind::Database`].
 #[must_use = "nothing happens before it is awaited"]
 pub struct Enqueue<'a, DB: Backend> {
@@ -130,6 +132,7 @@ impl<DB: Backend> Asked<'_, DB> {
     }
 
     async fn enqueue(self) -> Result<Run, Error> {
+        refuse_inside("asking for a run", "use `.in_tx(batch.conn())`, or do it in a hook")?;
         let mut link = Link::acquire(&self.core.pool).await?;
         let outcome = self.write(&mut link).await;
         link.release().await;
@@ -266,7 +269,7 @@ async fn insert_alone<DB: Backend>(
     conn: &mut DB::Connection,
     new: &NewRun,
 ) -> sqlx::Result<Result<RunId, Error>> {
-    let _turn = core.turn().await;
+    let _turn = core.turn_in_time().await?;
     let mut tx = DB::begin(conn).await?;
     let outcome = insert::<DB>(&mut tx, new).await?;
     if outcome.is_ok() {

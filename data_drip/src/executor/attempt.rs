@@ -12,6 +12,7 @@ use crate::core::Link;
 use crate::error::Failure;
 use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
+use crate::inside::inside;
 use crate::panics::caught;
 use crate::run::RunId;
 use crate::scope::Scope;
@@ -260,7 +261,7 @@ impl<DB: Backend> Attempt<DB> {
             biased;
             () = self.cancel.cancelled() => Err(Worked::Released),
             after = elapsed(code.run.timeout) => Err(Worked::TimedOut(after)),
-            outcome = caught(|| code.instance.process(&mut batch, &code.context)) => outcome.map_err(Worked::Failed),
+            outcome = inside(caught(|| code.instance.process(&mut batch, &code.context))) => outcome.map_err(Worked::Failed),
         };
         if matches!(outcome, Err(Worked::Released | Worked::TimedOut(_))) {
             session.interrupt();

@@ -17,6 +17,7 @@ use crate::executor::attempt::elapsed;
 use crate::executor::code::spec_of;
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
+use crate::inside::inside;
 use crate::key::Key;
 use crate::panics::caught;
 use crate::registry::{Instance, scope_of};
@@ -325,7 +326,7 @@ impl<DB: Backend> Planner<'_, DB> {
             () = self.engine.aborting.cancelled() => None,
             () = self.stop_asked() => None,
             after = elapsed(run.timeout) => Some(Err(Failure::from(format!("timed out after {after:?}")))),
-            outcome = caught(|| instance.before_run(run, &mut tx, &context)) => Some(outcome),
+            outcome = inside(caught(|| instance.before_run(run, &mut tx, &context))) => Some(outcome),
         };
         if !matches!(outcome, Some(Ok(()))) {
             // A statement that was dropped half-way would run on.
