@@ -152,7 +152,7 @@ impl<DB: Backend> Core<DB> {
     /// that a slot takes.
     ///
     /// Taken before a connection of the executor's pool, never while holding one: whoever has the turn needs one. A slot's
-    /// own connection and those of the host's pool do no harm. On a shared pool the pool itself gives everybody a turn.
+    /// own connection does no harm. On a shared pool the pool itself gives everybody a turn.
     pub(crate) async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
         match &self.turn {
             Some(turn) => Some(turn.lock().await),

@@ -90,8 +90,9 @@ async fn change<DB: Backend>(
     request: Request,
     by: Option<&Backfiller>,
 ) -> sqlx::Result<Change> {
-    let mut conn = core.pool.acquire().await?;
+    // First the turn: whoever has it may need a connection of this very pool before it ends.
     let _turn = core.turn_in_time().await?;
+    let mut conn = core.pool.acquire().await?;
     runs::change::<DB>(&mut conn, id, request, by).await
 }
 

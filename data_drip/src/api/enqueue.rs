@@ -134,20 +134,23 @@ impl<DB: Backend> Asked<'_, DB> {
     async fn enqueue(self) -> Result<Run, Error> {
         refuse_inside("asking for a run", "use `.in_tx(batch.conn())`, or do it in a hook")?;
         let mut link = Link::acquire(&self.core.pool).await?;
-        let outcome = self.write(&mut link).await;
+        let checked = self.checked_and_probed(&mut link).await;
+        // Not kept while waiting for the turn: whoever has it may need a connection of this very pool before it ends.
         link.release().await;
-        let run = outcome?;
+        let new = checked?.new;
+        let id = patiently!(DB, PATIENCE, insert_alone::<DB>(self.core, &new).await)??;
+        let found = runs::find::<DB>(&mut *self.core.pool.acquire().await?, id).await?;
+        let run = found.ok_or_else(|| super::no_run(id))?;
         tracing::info!(run = run.id.0, backfill = run.backfill, status = %run.status, "a run was asked for");
         self.core.hooks.announce(Event::Run(run.id, run.status));
         self.core.signals.plan.notify_waiters();
         Ok(run)
     }
 
-    async fn write(&self, link: &mut Link<DB>) -> Result<Run, Error> {
+    async fn checked_and_probed(&self, link: &mut Link<DB>) -> Result<Checked<DB>, Error> {
         let checked = self.checked(link).await?;
         self.probe(link, &checked).await?;
-        let id = patiently!(DB, PATIENCE, insert_alone::<DB>(self.core, link, &checked.new).await)??;
-        runs::find::<DB>(link, id).await?.ok_or_else(|| super::no_run(id))
+        Ok(checked)
     }
 
     /// Everything that can be refused by looking at the request, the code and the catalogue; all fields at once.
@@ -264,13 +267,10 @@ pub(super) async fn choices<DB: Backend>(
 }
 
 /// [`insert`] in a transaction of its own.
-async fn insert_alone<DB: Backend>(
-    core: &Core<DB>,
-    conn: &mut DB::Connection,
-    new: &NewRun,
-) -> sqlx::Result<Result<RunId, Error>> {
+async fn insert_alone<DB: Backend>(core: &Core<DB>, new: &NewRun) -> sqlx::Result<Result<RunId, Error>> {
     let _turn = core.turn_in_time().await?;
-    let mut tx = DB::begin(conn).await?;
+    let mut conn = core.pool.acquire().await?;
+    let mut tx = DB::begin(&mut conn).await?;
     let outcome = insert::<DB>(&mut tx, new).await?;
     if outcome.is_ok() {
         tx.commit().await?;
