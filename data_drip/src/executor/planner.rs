@@ -115,7 +115,7 @@ fn halt<DB: Backend>(error: &Error) -> Halt {
 
 /// Takes the role for one run and keeps it until everything is planned, the run halts, or the engine drains.
 async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
-    // A role that is held while the process dies counts as a loss: a suspect takes it when nothing else can be blamed.
+    // A suspect is asked when nothing else can be blamed.
     let alone = if is_suspect(&engine, id).await { Some(engine.alone.write().await) } else { None };
     let taken = patiently!(
         DB,
@@ -230,7 +230,7 @@ impl<DB: Backend> Planner<'_, DB> {
     /// Nothing else runs in this process until user code has been asked everything, if the caller is `alone`.
     async fn run(&self, plan: Plan, alone: Option<RwLockWriteGuard<'_, ()>>) -> Result<(), Halt> {
         let run = self.find().await?;
-        if plan.upper.is_none() && plan.losses >= schedule::MOST_PLANNER_LOSSES {
+        if plan.losses >= schedule::MOST_PLANNER_LOSSES {
             let error = format!("given up: {} processes died while they prepared this run", plan.losses);
             return Err(Halt::Refused(error));
         }
@@ -239,26 +239,37 @@ impl<DB: Backend> Planner<'_, DB> {
             self.prepare(&run, &*instance, alone.is_some()).await?;
         }
         let beside_others = self.beside_others(alone.is_some()).await;
+        if plan.prepared {
+            self.mark(true).await?;
+        }
         let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.full_message()))?;
         let spec = self.spec(&*instance, &plan).await?;
         let scope = scope.at(&spec);
-        drop(beside_others);
         let walk = Walk::new(&scope, &spec);
         let upper = match plan.upper.clone() {
-            Some(upper) => upper,
+            Some(upper) => {
+                self.mark(false).await?;
+                upper
+            }
             None => match self.pin(&walk, &spec).await? {
                 Some(upper) => upper,
                 // An empty table: everything is planned.
                 None => return self.advance(None, None, &[], plan.batches, true).await,
             },
         };
-        drop(alone);
+        drop((alone, beside_others));
         self.walk(&run, &walk, plan, &upper).await
     }
 
     /// Keeps suspects away while user code is asked: should it kill the process, they are not to be blamed.
     async fn beside_others(&self, alone: bool) -> Option<RwLockReadGuard<'_, ()>> {
         if alone { None } else { Some(self.engine.alone.read().await) }
+    }
+
+    /// Writes down that user code is about to be asked, or has answered.
+    async fn mark(&self, asking: bool) -> Result<(), Halt> {
+        let held = write!(self, |conn| plans::mark::<DB>(conn, self.role, asking))?;
+        if held { Ok(()) } else { Err(Halt::Over) }
     }
 
     async fn find(&self) -> Result<Run, Halt> {
@@ -311,6 +322,9 @@ impl<DB: Backend> Planner<'_, DB> {
         let context = Context::new(Arc::new(run.clone()), self.engine.core.states.clone());
         let (conn, session) = link.parts();
         let silence = self.engine.lease.silence();
+        if !plans::mark::<DB>(conn, self.role, true).await? {
+            return Ok(Ok(false));
+        }
         let mut tx = DB::begin_batch(conn, session, self.role.to_string(), silence).await?;
         // Looked at first: whoever lost the role, or whose run was stopped, runs no user code. Written last: until then a
         // stop need not wait for user code.

@@ -41,7 +41,8 @@ macro_rules! statements {
 statements! {
     advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_open_batches,
     delete_batches, delete_events, delete_run, enqueue_run, estimate_total, fail_batch, fail_run, forget_workers,
-    insert_batches, insert_event, insert_run, insert_worker, lock_batch, lock_run, lock_worker, lose_batch, mark_lone, peek_batch,
+    insert_batches, insert_event, insert_run, insert_worker, lock_batch, lock_run, lock_worker, lose_batch, mark_lone,
+    mark_plan, peek_batch,
     pause_run, pin_plan, prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches,
     retire_worker, retry_batches, revoke_batches, select_active_run, select_backfill_names, select_batches,
     select_claims, select_due_runs, select_events, select_lost_claims, select_orphans, select_plan,

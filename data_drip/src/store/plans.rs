@@ -37,15 +37,14 @@ pub(crate) struct Plan {
     pub(crate) elements: u64,
     pub(crate) planner: Option<String>,
     pub(crate) counted: bool,
-    /// Processes that died while they planned it, before its table and key were pinned: as long as user code
-    /// was asked.
+    /// Processes that died while they asked the run's user code.
     pub(crate) losses: u32,
 }
 
 impl Plan {
     /// Whether a process died while it asked the run's user code, which may die of it again.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.upper.is_none() && self.losses > 0
+        self.losses > 0
     }
 }
 
@@ -115,12 +114,18 @@ pub(crate) async fn is_held<DB: Backend>(conn: &mut DB::Connection, role: &Role)
     }))
 }
 
+/// Writes down that the run's user code is about to be asked, so that a loss from now on is put down to it, or that it has
+/// answered; `false` when the role is lost.
+pub(crate) async fn mark<DB: Backend>(conn: &mut DB::Connection, role: &Role, asking: bool) -> sqlx::Result<bool> {
+    Ok(DB::execute(conn, fenced(DB::SQL.mark_plan, role).bind(i64::from(asking))).await? == 1)
+}
+
 /// Writes down, in `before_run`'s own transaction, that it has succeeded; `false` when the role is lost.
 pub(crate) async fn prepare<DB: Backend>(conn: &mut DB::Connection, role: &Role) -> sqlx::Result<bool> {
     Ok(DB::execute(conn, fenced(DB::SQL.prepare_plan, role)).await? == 1)
 }
 
-/// Pins table, key and the greatest key of this moment.
+/// Pins table, key and the greatest key of this moment: user code has answered.
 pub(crate) async fn pin<DB: Backend>(
     conn: &mut DB::Connection,
     role: &Role,
