@@ -786,3 +786,38 @@ async fn promise_1_rows_are_read_as_the_table_is_after_somebody_has_changed_its_
     assert_eq!(database.int("SELECT sum(transients) FROM data_drip_backfill_run_batches").await, 0);
     worker.shutdown().await;
 }
+
+/// Walks a table by text.
+#[backfill(batch_size = 10)]
+struct ByText;
+
+#[backfill]
+impl ByText {
+    fn scope(&self) -> Scope {
+        Scope::table("texts")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("done", 1).execute().await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_keys_cannot_be_read_fails_and_says_so() {
+    let database = Database::empty().await;
+    database
+        .run(
+            "CREATE TABLE texts (k TEXT PRIMARY KEY NOT NULL, done INTEGER);
+             INSERT INTO texts VALUES ('a', NULL), (CAST(x'7aff' AS TEXT), NULL)",
+        )
+        .await;
+    let drip = quiet(&database).await;
+    let worker = drip.start();
+    let run = drip.enqueue(ByText).await.unwrap();
+    let run = drip.wait(run.id).await.unwrap();
+    assert_eq!(run.status, RunStatus::Failed);
+    let error = run.error.unwrap();
+    assert!(error.starts_with("planning failed: ") && error.contains("utf-8"), "{error}");
+    worker.shutdown().await;
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
@@ -42,19 +43,29 @@ const HEAD_START: Duration = Duration::from_millis(100);
 /// Plans every run that nobody else plans, until the engine drains.
 pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
     let mut planning: HashMap<RunId, tokio::task::AbortHandle> = HashMap::new();
+    let mut interrupted: HashMap<RunId, u32> = HashMap::new();
     let mut tasks = JoinSet::new();
     loop {
         let signal = engine.core.signals.plan.notified();
         tokio::pin!(signal);
         signal.as_mut().enable();
-        while tasks.try_join_next().is_some() {}
+        while let Some(ended) = tasks.try_join_next() {
+            // A panic would be a mistake of ours; it is seen in the log.
+            let Ok((run, round)) = ended else { continue };
+            match round {
+                Round::Interrupted(times) => drop(interrupted.insert(run, times)),
+                Round::Done => drop(interrupted.remove(&run)),
+            }
+        }
         planning.retain(|_, task| !task.is_finished());
         match plannable(&engine).await {
             Ok(found) => {
                 for run in found {
                     if !planning.contains_key(&run) && !engine.refused().contains(&run) {
                         let span = tracing::info_span!("plan", run = run.0);
-                        planning.insert(run, tasks.spawn(one_run(Arc::clone(&engine), run).instrument(span)));
+                        let before = interrupted.get(&run).copied().unwrap_or(0);
+                        let round = round(Arc::clone(&engine), run, before);
+                        planning.insert(run, tasks.spawn(round.instrument(span)));
                     }
                 }
             }
@@ -68,6 +79,26 @@ pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
     }
     // Each gives its role back.
     while tasks.join_next().await.is_some() {}
+}
+
+/// How one go at planning a run ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// The database did not answer: so many times by now without getting on.
+    Interrupted(u32),
+    Done,
+}
+
+/// One go at planning a run, and the pause after it if the database did not answer, as `before` times.
+async fn round<DB: Backend>(engine: Arc<Engine<DB>>, run: RunId, before: u32) -> (RunId, Round) {
+    let round = one_run(&engine, run, before).await;
+    if let Round::Interrupted(times) = round {
+        tokio::select! {
+            () = engine.draining.cancelled() => {}
+            () = tokio::time::sleep(schedule::after_transient(times)) => {}
+        }
+    }
+    (run, round)
 }
 
 async fn plannable<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<Vec<RunId>> {
@@ -97,26 +128,30 @@ impl From<sqlx::Error> for Halt {
     }
 }
 
-/// What an error of reading the scope means: only what will not go away by itself fails the run.
+/// What an error of reading the scope means: only what can go away by itself is tried again.
 fn halt<DB: Backend>(error: &Error) -> Halt {
     use std::error::Error as _;
     if error.kind() != ErrorKind::Database {
         return Halt::Refused(error.to_string());
     }
-    let source = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
-    match source {
-        // What the database says about the user's table: an unknown column, a wrong type.
-        Some(source @ sqlx::Error::Database(database)) if !DB::is_transient(source) => {
-            Halt::Refused(format!("planning failed: {database}"))
-        }
-        _ => Halt::Database(sqlx::Error::Protocol(error.to_string())),
+    match error.source().and_then(|source| source.downcast_ref::<sqlx::Error>()) {
+        Some(source) if is_of_the_connection::<DB>(source) => Halt::Database(sqlx::Error::Protocol(error.to_string())),
+        // What the database says about the user's table: an unknown column, a wrong type, text that is none.
+        Some(source) => Halt::Refused(format!("planning failed: {source}")),
+        None => Halt::Refused(error.to_string()),
     }
 }
 
+/// Whether an error says something about the way to the database, or about its load, and nothing about what was asked.
+fn is_of_the_connection<DB: Backend>(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+    matches!(error, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed) || DB::is_transient(error)
+}
+
 /// Takes the role for one run and keeps it until everything is planned, the run halts, or the engine drains.
-async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
+async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, id: RunId, interrupted: u32) -> Round {
     // A suspect is asked when nothing else can be blamed.
-    let alone = if is_suspect(&engine, id).await { Some(engine.alone.write().await) } else { None };
+    let alone = if is_suspect(engine, id).await { Some(engine.alone.write().await) } else { None };
     let taken = patiently!(
         DB,
         engine.lease.interval(),
@@ -128,35 +163,48 @@ async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
     );
     let (role, plan) = match taken {
         Ok(Some(taken)) => taken,
-        Ok(None) => return,
-        Err(error) => return tracing::debug!(%error, "could not take the planner's role"),
+        Ok(None) => return Round::Done,
+        Err(error) => {
+            tracing::debug!(%error, "could not take the planner's role");
+            return Round::Done;
+        }
     };
     if plan.is_suspect() && alone.is_none() {
-        return release(&engine, &role).await;
+        release(engine, &role).await;
+        return Round::Done;
     }
     if plan.status == RunStatus::Enqueued {
         tracing::info!("the run starts");
         engine.core.hooks.announce(Event::Run(id, RunStatus::Running));
     }
     engine.core.signals.work.notify_waiters();
-    let outcome = if plan.planned { Ok(()) } else { Planner { engine: &engine, role: &role }.run(plan, alone).await };
+    let planner = Planner { engine, role: &role, advanced: AtomicBool::new(false) };
+    let outcome = if plan.planned { Ok(()) } else { planner.run(plan, alone).await };
     match outcome {
         Ok(()) => {
-            release(&engine, &role).await;
+            release(engine, &role).await;
             engine.settle(id).await;
         }
-        Err(Halt::Over) => release(&engine, &role).await,
-        Err(Halt::Refused(error)) => fail(&engine, &role, &error).await,
+        Err(Halt::Over) => release(engine, &role).await,
+        Err(Halt::Refused(error)) => fail(engine, &role, &error).await,
         Err(Halt::LeftToOthers(error)) => {
             tracing::error!(%error, "this process refuses the run");
             engine.refuse(id);
-            release(&engine, &role).await;
+            release(engine, &role).await;
         }
         Err(Halt::Database(error)) => {
+            let interrupted = if planner.advanced.into_inner() { 0 } else { interrupted };
+            if interrupted >= schedule::MOST_TRANSIENTS {
+                let error = format!("planning was interrupted {} times without getting on: {error}", interrupted + 1);
+                fail(engine, &role, &error).await;
+                return Round::Done;
+            }
             tracing::warn!(%error, "planning is interrupted");
-            release(&engine, &role).await;
+            release(engine, &role).await;
+            return Round::Interrupted(interrupted + 1);
         }
     }
+    Round::Done
 }
 
 async fn is_suspect<DB: Backend>(engine: &Engine<DB>, id: RunId) -> bool {
@@ -224,6 +272,8 @@ macro_rules! write {
 struct Planner<'a, DB: Backend> {
     engine: &'a Arc<Engine<DB>>,
     role: &'a Role,
+    /// Something was planned.
+    advanced: AtomicBool,
 }
 
 impl<DB: Backend> Planner<'_, DB> {
@@ -469,6 +519,7 @@ impl<DB: Backend> Planner<'_, DB> {
         let step = Advance { from, to, batches, position, done };
         let inserted = write!(self, |conn| plans::advance::<DB>(conn, self.role, &step))?;
         let Some(ids) = inserted else { return Err(Halt::Over) };
+        self.advanced.store(true, Ordering::Relaxed);
         if !ids.is_empty() {
             let [first, last] = [ids.first(), ids.last()].map(|id| id.map(|id| id.0));
             tracing::debug!(batches = ids.len(), first, last, "batches are planned");
