@@ -821,3 +821,35 @@ async fn a_run_whose_keys_cannot_be_read_fails_and_says_so() {
     assert!(error.starts_with("planning failed: ") && error.contains("utf-8"), "{error}");
     worker.shutdown().await;
 }
+
+/// The first batches fail, and are tried again much later.
+#[backfill(batch_size = 10, max_attempts = 10)]
+struct SlowStart;
+
+#[backfill]
+impl SlowStart {
+    fn scope(&self) -> Scope {
+        Scope::table("items")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        if batch.info().position <= 8 {
+            return Err("poison".into());
+        }
+        batch.update_all().set("done", 1).execute().await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn batches_that_fail_and_are_tried_again_later_do_not_keep_the_rest_of_a_run_from_being_planned() {
+    let database = Database::with_items(4_000).await;
+    let drip = quiet(&database).await;
+    let worker = drip.start();
+    let run = drip.enqueue(SlowStart).await.unwrap();
+    let done = until(async || Some(drip.run(run.id).await.unwrap()).filter(|run| run.counts.completed == 392)).await;
+    assert_eq!((done.status, done.counts.failed), (RunStatus::Running, 0), "long before the first of them is given up");
+    assert!(done.planned);
+    drip.stop(run.id).await.unwrap();
+    worker.shutdown().await;
+}

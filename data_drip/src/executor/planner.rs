@@ -32,6 +32,8 @@ use crate::walk::{Pace, Walk};
 const FIRST: usize = 4;
 /// Batches planned ahead at most.
 const MOST_AHEAD: usize = 512;
+/// Batches that wait at most, with those that have failed and are tried again later.
+const MOST_PENDING: usize = 4 * MOST_AHEAD;
 /// Where the slots are through with half of what was planned in less than this, more is planned at a time: each
 /// transaction of the planner makes the slots wait, and on SQLite costs them their page caches.
 const BREATH: Duration = Duration::from_secs(1);
@@ -536,7 +538,8 @@ impl<DB: Backend> Planner<'_, DB> {
         }
     }
 
-    /// Waits until fewer than half of `ahead` batches wait for a slot; how many do.
+    /// Waits until fewer than half of `ahead` batches wait for a slot; how many do. Those that failed and wait for the time
+    /// of their next try keep nobody from getting on, unless there are very many.
     async fn wait_for_room(&self, ahead: usize) -> Result<usize, Halt> {
         let signals = &self.engine.core.signals;
         loop {
@@ -550,17 +553,16 @@ impl<DB: Backend> Planner<'_, DB> {
             let (status, pending) = {
                 let mut conn = self.engine.pool.acquire().await?;
                 let plan = plans::find::<DB>(&mut conn, self.role.run).await?.ok_or(Halt::Over)?;
-                (plan.status, runs::open::<DB>(&mut conn, self.role.run).await?.pending)
+                (plan.status, plans::pending::<DB>(&mut conn, self.role.run).await?)
             };
             if status != RunStatus::Running {
                 return Err(Halt::Over);
             }
-            let pending = usize::try_from(pending).unwrap_or(usize::MAX);
-            if pending * 2 < ahead {
-                return Ok(pending);
+            if pending.due * 2 < ahead && pending.all < MOST_PENDING {
+                return Ok(pending.due);
             }
             // Claims of this process are counted here; what other processes claim shows at the next look.
-            let enough = claimed + claims_to_room(pending, ahead);
+            let enough = claimed + claims_to_room(pending.due, ahead);
             tokio::select! {
                 () = self.engine.draining.cancelled() => return Err(Halt::Over),
                 () = asked => {}

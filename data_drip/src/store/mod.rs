@@ -40,7 +40,7 @@ macro_rules! statements {
 
 statements! {
     advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_open_batches,
-    delete_batches, delete_events, delete_run, enqueue_run, estimate_total, fail_batch, fail_run, forget_workers,
+    count_pending_batches, delete_batches, delete_events, delete_run, enqueue_run, estimate_total, fail_batch, fail_run, forget_workers,
     insert_batches, insert_event, insert_run, insert_worker, lock_batch, lock_run, lock_worker, lose_batch, mark_lone,
     mark_plan, peek_batch,
     pause_run, pin_plan, prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches,

@@ -8,6 +8,15 @@ use crate::run::{BatchId, RunId, Total};
 use crate::status::RunStatus;
 use crate::store::{Columns, int, ints, json_list, one};
 
+/// Batches that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// For a slot.
+    pub(crate) due: usize,
+    /// For a slot, or for the time of their next try.
+    pub(crate) all: usize,
+}
+
 /// The planner role for one run. `epoch` fences it like a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Role {
@@ -99,6 +108,15 @@ pub(crate) async fn take<DB: Backend>(
 
 fn fenced(sql: &'static str, role: &Role) -> Statement {
     Statement::of(sql).bind(role.run.0).bind(role.worker.as_str()).bind(role.epoch)
+}
+
+/// How many of a run's batches wait.
+pub(crate) async fn pending<DB: Backend>(conn: &mut DB::Connection, run: RunId) -> sqlx::Result<Pending> {
+    let row = one::<DB>(conn, Statement::of(DB::SQL.count_pending_batches).bind(run.0)).await?;
+    let row = row.ok_or(sqlx::Error::RowNotFound)?;
+    let mut c = Columns::<DB>::of(&row);
+    let mut count = || Ok::<_, sqlx::Error>(usize::try_from(c.count()?).unwrap_or(usize::MAX));
+    Ok(Pending { due: count()?, all: count()? })
 }
 
 /// Gives the role back.
