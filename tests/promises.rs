@@ -740,3 +740,128 @@ async fn a_database_in_memory_works_on_a_shared_pool_and_is_refused_without() {
     worker.shutdown().await;
     assert_eq!(until_status(&drip, data_drip::RunId(1), RunStatus::Completed).await.counts.completed, 1);
 }
+
+/// Copies names, from rows that are read with all of the table's columns.
+#[backfill(batch_size = 10)]
+struct Copy {
+    round: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Person {
+    id: i64,
+    name: String,
+    email: String,
+}
+
+#[backfill]
+impl Copy {
+    fn scope(&self) -> Scope {
+        Scope::table("people")
+    }
+
+    async fn process_element(&self, person: Person, conn: &mut Connection) -> data_drip::Result {
+        let query = sqlx::query("INSERT INTO copies VALUES (?, ?, ?, ?)").bind(self.round).bind(person.id);
+        query.bind(person.name).bind(person.email).execute(conn).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn promise_1_rows_are_read_as_the_table_is_after_somebody_has_changed_its_columns() {
+    let database = Database::empty().await;
+    database
+        .run(
+            "CREATE TABLE people (id INTEGER PRIMARY KEY, old TEXT, name TEXT, email TEXT);
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30)
+             INSERT INTO people SELECT i, 'old', 'name ' || i, 'email ' || i FROM n;
+             CREATE TABLE copies (round INTEGER, id INTEGER, name TEXT, email TEXT)",
+        )
+        .await;
+    let drip = quiet(&database).await;
+    let worker = drip.start();
+    let changes = [
+        "SELECT 1",
+        "BEGIN IMMEDIATE; ALTER TABLE people DROP COLUMN old; ALTER TABLE people ADD COLUMN token TEXT DEFAULT 'x'; COMMIT",
+        "ALTER TABLE people ADD COLUMN extra TEXT DEFAULT 'y'",
+        "ALTER TABLE people DROP COLUMN token",
+    ];
+    for (round, change) in (0..).zip(changes) {
+        database.run(change).await;
+        let run = drip.enqueue(Copy { round }).await.unwrap();
+        let run = drip.wait(run.id).await.unwrap();
+        assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 30), "after {change}");
+    }
+    let right = "SELECT count(*) FROM copies WHERE name = 'name ' || id AND email = 'email ' || id";
+    assert_eq!(database.int(right).await, 4 * 30);
+    assert_eq!(database.int("SELECT count(*) FROM copies").await, 4 * 30);
+    assert_eq!(database.int("SELECT sum(transients) FROM data_drip_backfill_run_batches").await, 0);
+    worker.shutdown().await;
+}
+
+/// Walks a table by text.
+#[backfill(batch_size = 10)]
+struct ByText;
+
+#[backfill]
+impl ByText {
+    fn scope(&self) -> Scope {
+        Scope::table("texts")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("done", 1).execute().await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_keys_cannot_be_read_fails_and_says_so() {
+    let database = Database::empty().await;
+    database
+        .run(
+            "CREATE TABLE texts (k TEXT PRIMARY KEY NOT NULL, done INTEGER);
+             INSERT INTO texts VALUES ('a', NULL), (CAST(x'7aff' AS TEXT), NULL)",
+        )
+        .await;
+    let drip = quiet(&database).await;
+    let worker = drip.start();
+    let run = drip.enqueue(ByText).await.unwrap();
+    let run = drip.wait(run.id).await.unwrap();
+    assert_eq!(run.status, RunStatus::Failed);
+    let error = run.error.unwrap();
+    assert!(error.starts_with("planning failed: ") && error.contains("utf-8"), "{error}");
+    worker.shutdown().await;
+}
+
+/// The first batches fail, and are tried again much later.
+#[backfill(batch_size = 10, max_attempts = 10)]
+struct SlowStart;
+
+#[backfill]
+impl SlowStart {
+    fn scope(&self) -> Scope {
+        Scope::table("items")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        if batch.info().position <= 8 {
+            return Err("poison".into());
+        }
+        batch.update_all().set("done", 1).execute().await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn batches_that_fail_and_are_tried_again_later_do_not_keep_the_rest_of_a_run_from_being_planned() {
+    let database = Database::with_items(4_000).await;
+    let drip = quiet(&database).await;
+    let worker = drip.start();
+    let run = drip.enqueue(SlowStart).await.unwrap();
+    let done = until(async || Some(drip.run(run.id).await.unwrap()).filter(|run| run.counts.completed == 392)).await;
+    assert_eq!((done.status, done.counts.failed), (RunStatus::Running, 0), "long before the first of them is given up");
+    assert!(done.planned);
+    drip.stop(run.id).await.unwrap();
+    worker.shutdown().await;
+}

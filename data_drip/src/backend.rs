@@ -198,6 +198,10 @@ pub trait Backend: Database + Sealed {
         answered: bool,
     ) -> BoxFuture<'c, sqlx::Result<bool>>;
 
+    /// Forgets the statements that the connection keeps prepared.
+    #[doc(hidden)]
+    fn forget_statements(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
+
     /// Runs a statement and returns its rows.
     #[doc(hidden)]
     fn fetch(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<Self::Row>>>;
@@ -318,6 +322,9 @@ pub trait Backend: Database + Sealed {
     /// Whether this error, by itself, says that trying again can help.
     #[doc(hidden)]
     fn is_transient(error: &(dyn StdError + 'static)) -> bool;
+    /// Whether a prepared statement was refused because its table has changed since.
+    #[doc(hidden)]
+    fn is_stale(error: &(dyn StdError + 'static)) -> bool;
     /// Whether a statement was refused because an earlier one of the same transaction had failed.
     #[doc(hidden)]
     fn is_spoilt(error: &sqlx::Error) -> bool;
@@ -343,6 +350,8 @@ pub trait Session: Clone + Send + Sync + 'static {
     fn resume(&self);
     /// Whether it was told to, and not to resume.
     fn is_interrupted(&self) -> bool;
+    /// Takes note of the schema's version; whether it is another one than this session has seen last.
+    fn is_new_schema(&self, version: i64) -> bool;
     /// Lifts a deadline that a dropped [`first_before`](Backend::first_before) left behind.
     fn lift(&self);
 }

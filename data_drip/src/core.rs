@@ -193,12 +193,25 @@ impl<DB: Backend> Core<DB> {
     /// that a slot takes.
     ///
     /// Taken before a connection of the executor's pool, never while holding one: whoever has the turn needs one. A slot's
-    /// own connection and those of the host's pool do no harm. On a shared pool the pool itself gives everybody a turn.
+    /// own connection does no harm. On a shared pool the pool itself gives everybody a turn.
     pub(crate) async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
         match &self.turn {
             Some(turn) => Some(turn.lock().await),
             None => None,
         }
+    }
+
+    /// The same for a request, which is not to wait for ever: the batch that has the turn may wait for the request.
+    ///
+    /// # Errors
+    /// When it was not this task's turn within [`PATIENCE`].
+    pub(crate) async fn turn_in_time(&self) -> sqlx::Result<Option<MutexGuard<'_, ()>>> {
+        tokio::time::timeout(PATIENCE, self.turn()).await.map_err(|_| {
+            let message = format!(
+                "a batch of this process has been writing for {PATIENCE:?}, and nobody else can meanwhile: try again when                  it has ended (or does its user code wait for this very request?)"
+            );
+            sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
+        })
     }
 
     /// The code of a backfill.

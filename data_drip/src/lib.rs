@@ -32,6 +32,7 @@ pub mod dashboard;
 pub mod error;
 mod executor;
 mod hooks;
+mod inside;
 pub mod key;
 pub mod logs;
 pub mod options;

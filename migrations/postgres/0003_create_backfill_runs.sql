@@ -33,8 +33,9 @@ CREATE TABLE data_drip_backfill_runs (
     -- Elements processed, once the run is settled and nothing of it is in flight.
     processed BIGINT,
     planner TEXT,
-    -- Processes that died while they planned it and had not prepared it yet.
+    -- Processes that died while they asked the run's user code, and the role that is known to be about to ask.
     planner_losses BIGINT NOT NULL DEFAULT 0,
+    asking_epoch BIGINT,
     planner_epoch BIGINT NOT NULL DEFAULT 0,
     CHECK ((status IN ('completed', 'failed', 'stopped')) = (finished_at IS NOT NULL)),
     CHECK ((status IN ('completed', 'failed', 'stopped')) = (active_key IS NULL)),

@@ -105,6 +105,26 @@ async fn give_up_planning(doomed: Doomed) {
 }
 
 #[tokio::test]
+async fn promise_8_runs_beside_one_whose_before_run_aborts_the_process_are_all_done() {
+    let habitat = Habitat::with_items(500, Journal::WriteAhead).await;
+    habitat.doom();
+    let doomed = habitat.enqueue(Doomed { in_scope: false }, 50).await.id;
+    let mut runs = vec![doomed];
+    for tag in 0..6 {
+        runs.push(habitat.enqueue(StampAll { linger_ms: 0, tag }, 250).await.id);
+    }
+    let mut herd = herd(&habitat, 2, |child| child.lease(LEASE));
+    restarted(&habitat, &mut herd, &runs).await;
+    shut_down(herd).await;
+    let drip = habitat.drip().await;
+    assert_eq!(drip.run(doomed).await.unwrap().status, RunStatus::Failed);
+    for &innocent in &runs[1..] {
+        let run = drip.run(innocent).await.unwrap();
+        assert_eq!((run.status, run.error), (RunStatus::Completed, None));
+    }
+}
+
+#[tokio::test]
 async fn promise_8_a_batch_is_given_up_when_its_process_dies_in_scope_before_the_transaction() {
     let habitat = Habitat::with_items(100, Journal::WriteAhead).await;
     let run = habitat.enqueue(Doomed { in_scope: true }, 1_000).await.id;

@@ -8,6 +8,7 @@ use crate::backfill::BoxFuture;
 use crate::core::{Core, PATIENCE};
 use crate::error::{Error, ErrorKind};
 use crate::hooks::Event;
+use crate::inside::refuse_inside;
 use crate::run::{Backfiller, Run, RunId};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::runs::{self, Change, Request};
@@ -17,7 +18,7 @@ use crate::store::{json_list, patiently};
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] when the run's status does not allow it, or the same run was started
-/// again since; [`ErrorKind::Database`].
+/// again since; [`ErrorKind::Configuration`] inside a batch or `before_run`; [`ErrorKind::Database`].
 #[must_use = "nothing happens before it is awaited"]
 pub struct Action<'a, DB: Backend> {
     core: &'a Core<DB>,
@@ -47,6 +48,7 @@ impl<'a, DB: Backend> Action<'a, DB> {
 
     async fn act(self) -> Result<Run, Error> {
         let Self { core, id, request, by } = self;
+        refuse_inside("changing a run", "do it in a hook, or fail the batch")?;
         // Batches in flight here are rolled back first: on SQLite they hold the lock that the change needs.
         let now = matches!(request, Request::Stop { now: true });
         let _here = now.then(|| core.signals.halt(id));
@@ -88,8 +90,9 @@ async fn change<DB: Backend>(
     request: Request,
     by: Option<&Backfiller>,
 ) -> sqlx::Result<Change> {
+    // First the turn: whoever has it may need a connection of this very pool before it ends.
+    let _turn = core.turn_in_time().await?;
     let mut conn = core.pool.acquire().await?;
-    let _turn = core.turn().await;
     runs::change::<DB>(&mut conn, id, request, by).await
 }
 

@@ -12,6 +12,7 @@ use crate::backfill::BoxFuture;
 use crate::core::{Core, Link, PATIENCE};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::hooks::Event;
+use crate::inside::refuse_inside;
 use crate::options::Raw;
 use crate::run::{Backfiller, Run, RunId};
 use crate::store::patiently;
@@ -29,6 +30,7 @@ const PROBE: Duration = Duration::from_millis(200);
 ///   scope without rows;
 /// - [`ErrorKind::Unsupported`]: the table or its key cannot be walked; the message says how to mend it;
 /// - [`ErrorKind::Conflict`]: the same run (backfill, options and limit) is active;
+/// - [`ErrorKind::Configuration`]: inside a batch or `before_run`, without [`in_tx`](Enqueue::in_tx);
 /// - [`ErrorKind::Database`].
 #[must_use = "nothing happens before it is awaited"]
 pub struct Enqueue<'a, DB: Backend> {
@@ -96,21 +98,25 @@ impl<DB: Backend> Asked<'_, DB> {
     }
 
     async fn enqueue(self) -> Result<Run, Error> {
+        refuse_inside("asking for a run", "use `.in_tx(batch.conn())`, or do it in a hook")?;
         let mut link = Link::acquire(&self.core.pool).await?;
-        let outcome = self.write(&mut link).await;
+        let checked = self.checked_and_probed(&mut link).await;
+        // Not kept while waiting for the turn: whoever has it may need a connection of this very pool before it ends.
         link.release().await;
-        let run = outcome?;
+        let new = checked?.new;
+        let id = patiently!(DB, PATIENCE, insert_alone::<DB>(self.core, &new).await)??;
+        let found = runs::find::<DB>(&mut *self.core.pool.acquire().await?, id).await?;
+        let run = found.ok_or_else(|| super::no_run(id))?;
         tracing::info!(run = run.id.0, backfill = run.backfill, status = %run.status, "a run was asked for");
         self.core.hooks.announce(Event::Run(run.id, run.status));
         self.core.signals.plan.notify_waiters();
         Ok(run)
     }
 
-    async fn write(&self, link: &mut Link<DB>) -> Result<Run, Error> {
+    async fn checked_and_probed(&self, link: &mut Link<DB>) -> Result<Checked<DB>, Error> {
         let checked = self.checked(link).await?;
         self.probe(link, &checked).await?;
-        let id = patiently!(DB, PATIENCE, insert_alone::<DB>(self.core, link, &checked.new).await)??;
-        runs::find::<DB>(link, id).await?.ok_or_else(|| super::no_run(id))
+        Ok(checked)
     }
 
     /// Refuses a scope without rows, as far as that shows in time.
@@ -127,13 +133,10 @@ impl<DB: Backend> Asked<'_, DB> {
 }
 
 /// [`insert`] in a transaction of its own.
-async fn insert_alone<DB: Backend>(
-    core: &Core<DB>,
-    conn: &mut DB::Connection,
-    new: &NewRun,
-) -> sqlx::Result<Result<RunId, Error>> {
-    let _turn = core.turn().await;
-    let mut tx = DB::begin(conn).await?;
+async fn insert_alone<DB: Backend>(core: &Core<DB>, new: &NewRun) -> sqlx::Result<Result<RunId, Error>> {
+    let _turn = core.turn_in_time().await?;
+    let mut conn = core.pool.acquire().await?;
+    let mut tx = DB::begin(&mut conn).await?;
     let outcome = insert::<DB>(&mut tx, new).await?;
     if outcome.is_ok() {
         tx.commit().await?;

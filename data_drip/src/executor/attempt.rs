@@ -12,6 +12,7 @@ use crate::core::Link;
 use crate::error::Failure;
 use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
+use crate::inside::inside;
 use crate::logs::Capture;
 use crate::panics::caught;
 use crate::run::RunId;
@@ -160,10 +161,14 @@ impl<DB: Backend> Attempt<DB> {
             };
         }
         // Before lifting an interruption: it has to end the statement that may still be running.
-        let rolled_back = tokio::time::timeout(PATIENCE, tx.rollback()).await.unwrap_or_else(|_| Err(unanswered()));
+        let rolled_back = in_time(tx.rollback()).await;
         session.resume();
+        let mut stale = false;
         let ended = match worked {
-            Worked::Failed(failure) => self.failed(&failure, code),
+            Worked::Failed(failure) => {
+                stale = failure.chain().any(DB::is_stale);
+                self.failed(&failure, code)
+            }
             Worked::TimedOut(after) => {
                 let error = format!("timed out after {after:?}; everything it did is rolled back");
                 self.attempt_failed(error, code)
@@ -172,6 +177,11 @@ impl<DB: Backend> Attempt<DB> {
             Worked::Released | Worked::Ready(_) => RELEASED,
         };
         match rolled_back {
+            // User code's own statements were prepared for a table that has changed: another connection prepares them anew.
+            Ok(()) if stale => {
+                link.discard();
+                (None, ended)
+            }
             Ok(()) => (Some(link), ended),
             Err(error) => {
                 tracing::warn!(%error, "a rollback was not answered: the connection is closed");
@@ -188,7 +198,14 @@ impl<DB: Backend> Attempt<DB> {
     /// Everything between `BEGIN` and `COMMIT`.
     async fn work(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Worked {
         match batches::check::<DB>(tx, &self.claim).await {
-            Ok(Some(RunStatus::Running)) => {}
+            Ok(Some(seen)) if seen.status == RunStatus::Running => {
+                // Read under the write lock, where there is one: nobody changes the schema after this.
+                if seen.schema.is_some_and(|version| session.is_new_schema(version))
+                    && let Err(error) = DB::forget_statements(tx).await
+                {
+                    return error.into();
+                }
+            }
             Ok(Some(_)) => return Worked::Released,
             Ok(None) => return Worked::Lost,
             Err(error) => return error.into(),
@@ -207,7 +224,7 @@ impl<DB: Backend> Attempt<DB> {
         let counted = match self.user_code(tx, session, code, &scope).await {
             Ok(counted) => counted.or(before),
             Err(worked) => {
-                let intact = DB::unguard(tx, session, false).await;
+                let intact = in_time(DB::unguard(tx, session, false)).await;
                 return Err(match (worked, intact) {
                     (Worked::Failed(failure), Ok(false)) => Worked::Failed(failure.context(ENDED)),
                     // Where the connection is gone, the rollback shows it.
@@ -215,9 +232,11 @@ impl<DB: Backend> Attempt<DB> {
                 });
             }
         };
-        let completed = self.complete(tx, code, &scope, counted).await;
+        // Whoever has user code's connection for ever must not have the turn to write for ever as well.
+        let completed = self.complete(tx, code, &scope, counted);
+        let completed = tokio::time::timeout(PATIENCE, completed).await.unwrap_or_else(|_| Err(unanswered().into()));
         // Its answer has come after those to everything that user code may have left in the connection's queue.
-        if DB::unguard(tx, session, completed.is_ok()).await? {
+        if in_time(DB::unguard(tx, session, completed.is_ok())).await? {
             completed
         } else {
             Err(Worked::Failed(Failure::from(BROKEN)))
@@ -241,7 +260,8 @@ impl<DB: Backend> Attempt<DB> {
             limit: code.run.limit.map(|_| self.claim.batch.planned_size),
             lock: code.lock,
         });
-        let work = self.said.hear(&code.mask, caught(|| code.instance.process(&mut batch, &code.context)));
+        let work = inside(caught(|| code.instance.process(&mut batch, &code.context)));
+        let work = self.said.hear(&code.mask, work);
         let outcome = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(Worked::Released),
@@ -336,8 +356,14 @@ impl<DB: Backend> Attempt<DB> {
 /// Between two tries to write while the database is busy, for hosts that do not let the driver wait.
 const BUSY: Duration = Duration::from_millis(10);
 
-/// How long a rollback may take before the connection counts as dead. Closed, it rolls back as well.
+/// How long the engine's own statements after user code may take before the connection counts as dead. Closed, it rolls
+/// back.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A driver whose worker thread has panicked, or a network that swallows packets, never answers.
+async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(unanswered()))
+}
 
 fn unanswered() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"))

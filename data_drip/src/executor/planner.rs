@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
@@ -17,6 +18,7 @@ use crate::executor::attempt::elapsed;
 use crate::executor::code::spec_of;
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
+use crate::inside::inside;
 use crate::key::Key;
 use crate::panics::caught;
 use crate::registry::{Instance, scope_of};
@@ -30,6 +32,8 @@ use crate::walk::{Pace, Walk};
 const FIRST: usize = 4;
 /// Batches planned ahead at most.
 const MOST_AHEAD: usize = 512;
+/// Batches that wait at most, with those that have failed and are tried again later.
+const MOST_PENDING: usize = 4 * MOST_AHEAD;
 /// Where the slots are through with half of what was planned in less than this, more is planned at a time: each
 /// transaction of the planner makes the slots wait, and on SQLite costs them their page caches.
 const BREATH: Duration = Duration::from_secs(1);
@@ -41,19 +45,29 @@ const HEAD_START: Duration = Duration::from_millis(100);
 /// Plans every run that nobody else plans, until the engine drains.
 pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
     let mut planning: HashMap<RunId, tokio::task::AbortHandle> = HashMap::new();
+    let mut interrupted: HashMap<RunId, u32> = HashMap::new();
     let mut tasks = JoinSet::new();
     loop {
         let signal = engine.core.signals.plan.notified();
         tokio::pin!(signal);
         signal.as_mut().enable();
-        while tasks.try_join_next().is_some() {}
+        while let Some(ended) = tasks.try_join_next() {
+            // A panic would be a mistake of ours; it is seen in the log.
+            let Ok((run, round)) = ended else { continue };
+            match round {
+                Round::Interrupted(times) => drop(interrupted.insert(run, times)),
+                Round::Done => drop(interrupted.remove(&run)),
+            }
+        }
         planning.retain(|_, task| !task.is_finished());
         match plannable(&engine).await {
             Ok(found) => {
                 for run in found {
                     if !planning.contains_key(&run) && !engine.refused().contains(&run) {
                         let span = tracing::info_span!("plan", run = run.0);
-                        planning.insert(run, tasks.spawn(one_run(Arc::clone(&engine), run).instrument(span)));
+                        let before = interrupted.get(&run).copied().unwrap_or(0);
+                        let round = round(Arc::clone(&engine), run, before);
+                        planning.insert(run, tasks.spawn(round.instrument(span)));
                     }
                 }
             }
@@ -67,6 +81,26 @@ pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
     }
     // Each gives its role back.
     while tasks.join_next().await.is_some() {}
+}
+
+/// How one go at planning a run ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// The database did not answer: so many times by now without getting on.
+    Interrupted(u32),
+    Done,
+}
+
+/// One go at planning a run, and the pause after it if the database did not answer, as `before` times.
+async fn round<DB: Backend>(engine: Arc<Engine<DB>>, run: RunId, before: u32) -> (RunId, Round) {
+    let round = one_run(&engine, run, before).await;
+    if let Round::Interrupted(times) = round {
+        tokio::select! {
+            () = engine.draining.cancelled() => {}
+            () = tokio::time::sleep(schedule::after_transient(times)) => {}
+        }
+    }
+    (run, round)
 }
 
 async fn plannable<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<Vec<RunId>> {
@@ -96,26 +130,30 @@ impl From<sqlx::Error> for Halt {
     }
 }
 
-/// What an error of reading the scope means: only what will not go away by itself fails the run.
+/// What an error of reading the scope means: only what can go away by itself is tried again.
 fn halt<DB: Backend>(error: &Error) -> Halt {
     use std::error::Error as _;
     if error.kind() != ErrorKind::Database {
         return Halt::Refused(error.to_string());
     }
-    let source = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
-    match source {
-        // What the database says about the user's table: an unknown column, a wrong type.
-        Some(source @ sqlx::Error::Database(database)) if !DB::is_transient(source) => {
-            Halt::Refused(format!("planning failed: {database}"))
-        }
-        _ => Halt::Database(sqlx::Error::Protocol(error.to_string())),
+    match error.source().and_then(|source| source.downcast_ref::<sqlx::Error>()) {
+        Some(source) if is_of_the_connection::<DB>(source) => Halt::Database(sqlx::Error::Protocol(error.to_string())),
+        // What the database says about the user's table: an unknown column, a wrong type, text that is none.
+        Some(source) => Halt::Refused(format!("planning failed: {source}")),
+        None => Halt::Refused(error.to_string()),
     }
 }
 
+/// Whether an error says something about the way to the database, or about its load, and nothing about what was asked.
+fn is_of_the_connection<DB: Backend>(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+    matches!(error, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed) || DB::is_transient(error)
+}
+
 /// Takes the role for one run and keeps it until everything is planned, the run halts, or the engine drains.
-async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
-    // A role that is held while the process dies counts as a loss: a suspect takes it when nothing else can be blamed.
-    let alone = if is_suspect(&engine, id).await { Some(engine.alone.write().await) } else { None };
+async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, id: RunId, interrupted: u32) -> Round {
+    // A suspect is asked when nothing else can be blamed.
+    let alone = if is_suspect(engine, id).await { Some(engine.alone.write().await) } else { None };
     let taken = patiently!(
         DB,
         engine.lease.interval(),
@@ -127,35 +165,48 @@ async fn one_run<DB: Backend>(engine: Arc<Engine<DB>>, id: RunId) {
     );
     let (role, plan) = match taken {
         Ok(Some(taken)) => taken,
-        Ok(None) => return,
-        Err(error) => return tracing::debug!(%error, "could not take the planner's role"),
+        Ok(None) => return Round::Done,
+        Err(error) => {
+            tracing::debug!(%error, "could not take the planner's role");
+            return Round::Done;
+        }
     };
     if plan.is_suspect() && alone.is_none() {
-        return release(&engine, &role).await;
+        release(engine, &role).await;
+        return Round::Done;
     }
     if plan.status == RunStatus::Enqueued {
         tracing::info!("the run starts");
         engine.core.hooks.announce(Event::Run(id, RunStatus::Running));
     }
     engine.core.signals.work.notify_waiters();
-    let outcome = if plan.planned { Ok(()) } else { Planner { engine: &engine, role: &role }.run(plan, alone).await };
+    let planner = Planner { engine, role: &role, advanced: AtomicBool::new(false) };
+    let outcome = if plan.planned { Ok(()) } else { planner.run(plan, alone).await };
     match outcome {
         Ok(()) => {
-            release(&engine, &role).await;
+            release(engine, &role).await;
             engine.settle(id).await;
         }
-        Err(Halt::Over) => release(&engine, &role).await,
-        Err(Halt::Refused(error)) => fail(&engine, &role, &error).await,
+        Err(Halt::Over) => release(engine, &role).await,
+        Err(Halt::Refused(error)) => fail(engine, &role, &error).await,
         Err(Halt::LeftToOthers(error)) => {
             tracing::error!(%error, "this process refuses the run");
             engine.refuse(id);
-            release(&engine, &role).await;
+            release(engine, &role).await;
         }
         Err(Halt::Database(error)) => {
+            let interrupted = if planner.advanced.into_inner() { 0 } else { interrupted };
+            if interrupted >= schedule::MOST_TRANSIENTS {
+                let error = format!("planning was interrupted {} times without getting on: {error}", interrupted + 1);
+                fail(engine, &role, &error).await;
+                return Round::Done;
+            }
             tracing::warn!(%error, "planning is interrupted");
-            release(&engine, &role).await;
+            release(engine, &role).await;
+            return Round::Interrupted(interrupted + 1);
         }
     }
+    Round::Done
 }
 
 async fn is_suspect<DB: Backend>(engine: &Engine<DB>, id: RunId) -> bool {
@@ -223,6 +274,8 @@ macro_rules! write {
 struct Planner<'a, DB: Backend> {
     engine: &'a Arc<Engine<DB>>,
     role: &'a Role,
+    /// Something was planned.
+    advanced: AtomicBool,
 }
 
 impl<DB: Backend> Planner<'_, DB> {
@@ -236,7 +289,7 @@ impl<DB: Backend> Planner<'_, DB> {
     }
 
     async fn plan(&self, run: &Run, plan: Plan, alone: Option<RwLockWriteGuard<'_, ()>>) -> Result<(), Halt> {
-        if plan.upper.is_none() && plan.losses >= schedule::MOST_PLANNER_LOSSES {
+        if plan.losses >= schedule::MOST_PLANNER_LOSSES {
             let error = format!("given up: {} processes died while they prepared this run", plan.losses);
             return Err(Halt::Refused(error));
         }
@@ -245,26 +298,37 @@ impl<DB: Backend> Planner<'_, DB> {
             self.prepare(run, &*instance, alone.is_some()).await?;
         }
         let beside_others = self.beside_others(alone.is_some()).await;
+        if plan.prepared {
+            self.mark(true).await?;
+        }
         let scope = scope_of(&*instance).map_err(|failure| Halt::Refused(failure.report()))?;
         let spec = self.spec(&*instance, &plan).await?;
-        drop(beside_others);
         let scope = scope.at(&spec);
         let walk = Walk::new(&scope, &spec);
         let upper = match plan.upper.clone() {
-            Some(upper) => upper,
+            Some(upper) => {
+                self.mark(false).await?;
+                upper
+            }
             None => match self.pin(&walk, &spec).await? {
                 Some(upper) => upper,
                 // An empty table: everything is planned.
                 None => return self.advance(None, None, &[], plan.batches, true).await,
             },
         };
-        drop(alone);
+        drop((alone, beside_others));
         self.walk(run, &walk, plan, &upper).await
     }
 
     /// Keeps suspects away while user code is asked: should it kill the process, they are not to be blamed.
     async fn beside_others(&self, alone: bool) -> Option<RwLockReadGuard<'_, ()>> {
         if alone { None } else { Some(self.engine.alone.read().await) }
+    }
+
+    /// Writes down that user code is about to be asked, or has answered.
+    async fn mark(&self, asking: bool) -> Result<(), Halt> {
+        let held = write!(self, |conn| plans::mark::<DB>(conn, self.role, asking))?;
+        if held { Ok(()) } else { Err(Halt::Over) }
     }
 
     async fn find(&self) -> Result<Run, Halt> {
@@ -317,6 +381,9 @@ impl<DB: Backend> Planner<'_, DB> {
         let context = Context::new(Arc::new(run.clone()), self.engine.core.states.clone());
         let (conn, session) = link.parts();
         let silence = self.engine.lease.silence();
+        if !plans::mark::<DB>(conn, self.role, true).await? {
+            return Ok(Ok(false));
+        }
         let mut tx = DB::begin_batch(conn, session, self.role.to_string(), silence).await?;
         // Looked at first: whoever lost the role, or whose run was stopped, runs no user code. Written last: until then a
         // stop need not wait for user code.
@@ -324,13 +391,15 @@ impl<DB: Backend> Planner<'_, DB> {
             tx.rollback().await?;
             return Ok(Ok(false));
         }
+        // The connection may be hours old, and the tables of `before_run` may have changed since.
+        DB::forget_statements(&mut tx).await?;
         DB::guard(&mut tx, session).await?;
         let outcome = tokio::select! {
             biased;
             () = self.engine.aborting.cancelled() => None,
             () = self.stop_asked() => None,
             after = elapsed(run.timeout) => Some(Err(Failure::from(format!("timed out after {after:?}")))),
-            outcome = caught(|| instance.before_run(run, &mut tx, &context)) => Some(outcome),
+            outcome = inside(caught(|| instance.before_run(run, &mut tx, &context))) => Some(outcome),
         };
         if !matches!(outcome, Some(Ok(()))) {
             // A statement that was dropped half-way would run on.
@@ -459,6 +528,7 @@ impl<DB: Backend> Planner<'_, DB> {
         let step = Advance { from, to, batches, position, done };
         let inserted = write!(self, |conn| plans::advance::<DB>(conn, self.role, &step))?;
         let Some(ids) = inserted else { return Err(Halt::Over) };
+        self.advanced.store(true, Ordering::Relaxed);
         if !ids.is_empty() {
             let [first, last] = [ids.first(), ids.last()].map(|id| id.map(|id| id.0));
             tracing::debug!(batches = ids.len(), first, last, "batches are planned");
@@ -475,7 +545,8 @@ impl<DB: Backend> Planner<'_, DB> {
         }
     }
 
-    /// Waits until fewer than half of `ahead` batches wait for a slot; how many do.
+    /// Waits until fewer than half of `ahead` batches wait for a slot; how many do. Those that failed and wait for the time
+    /// of their next try keep nobody from getting on, unless there are very many.
     async fn wait_for_room(&self, ahead: usize) -> Result<usize, Halt> {
         let signals = &self.engine.core.signals;
         loop {
@@ -489,17 +560,16 @@ impl<DB: Backend> Planner<'_, DB> {
             let (status, pending) = {
                 let mut conn = self.engine.pool.acquire().await?;
                 let plan = plans::find::<DB>(&mut conn, self.role.run).await?.ok_or(Halt::Over)?;
-                (plan.status, runs::open::<DB>(&mut conn, self.role.run).await?.pending)
+                (plan.status, plans::pending::<DB>(&mut conn, self.role.run).await?)
             };
             if status != RunStatus::Running {
                 return Err(Halt::Over);
             }
-            let pending = usize::try_from(pending).unwrap_or(usize::MAX);
-            if pending * 2 < ahead {
-                return Ok(pending);
+            if pending.due * 2 < ahead && pending.all < MOST_PENDING {
+                return Ok(pending.due);
             }
             // Claims of this process are counted here; what other processes claim shows at the next look.
-            let enough = claimed + claims_to_room(pending, ahead);
+            let enough = claimed + claims_to_room(pending.due, ahead);
             tokio::select! {
                 () = self.engine.draining.cancelled() => return Err(Halt::Over),
                 () = asked => {}

@@ -85,15 +85,21 @@ async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::
 ///
 /// Only a worker whose lease has run out by the database's clock, and which did not beat while this one did, is dead:
 /// a clock that jumps shows one of the two only. And on SQLite a neighbour's long batch keeps everybody from beating:
-/// as long as this worker's own beats are late, nobody else's silence says anything.
+/// as long as this worker's own beats are late, nobody else's silence says much.
 #[derive(Default)]
 struct Suspects(HashMap<String, Suspect>);
 
 struct Suspect {
     beat: Option<i64>,
     /// This worker's own beats when the silence began.
-    own_beats: u64,
+    since: u64,
+    /// And since when none of them was late.
+    in_time_since: u64,
 }
+
+/// Own beats, late or not, after which another's silence counts: whatever keeps everybody from beating lets others through
+/// as well, sooner or later. Whoever lives all the same loses its claims, and can do no harm: the fence holds.
+const MUCH_PATIENCE: u64 = 6;
 
 /// Own beats in time after which another's silence counts; two, so that a whole interval lies between them.
 const PATIENCE: u64 = 2;
@@ -104,9 +110,14 @@ impl Suspects {
         let mut dead = Vec::new();
         let mut seen = HashMap::new();
         for look in looks.into_iter().filter(|look| look.holds && look.id != own) {
-            let before = self.0.remove(&look.id).filter(|before| before.beat == look.beat && !late);
-            let suspect = before.unwrap_or(Suspect { beat: look.beat, own_beats });
-            if look.expired && own_beats.saturating_sub(suspect.own_beats) >= PATIENCE {
+            let before = self.0.remove(&look.id).filter(|before| before.beat == look.beat);
+            let mut suspect = before.unwrap_or(Suspect { beat: look.beat, since: own_beats, in_time_since: own_beats });
+            if late {
+                suspect.in_time_since = own_beats;
+            }
+            let silent = own_beats.saturating_sub(suspect.in_time_since) >= PATIENCE
+                || own_beats.saturating_sub(suspect.since) >= MUCH_PATIENCE;
+            if look.expired && silent {
                 dead.push(look);
             } else {
                 seen.insert(look.id, suspect);
@@ -161,6 +172,19 @@ mod tests {
         assert!(!is_dead(&mut suspects, look(5, true), true, 4));
         assert!(!is_dead(&mut suspects, look(5, true), false, 5));
         assert!(is_dead(&mut suspects, look(5, true), false, 6));
+    }
+
+    #[test]
+    fn beats_that_are_always_late_keep_a_dead_worker_for_some_of_them_only() {
+        let mut suspects = Suspects::default();
+        for own_beats in 1..7 {
+            assert!(!is_dead(&mut suspects, look(5, true), true, own_beats));
+        }
+        assert!(is_dead(&mut suspects, look(5, true), true, 7));
+        // One that beats, late as well, is never dead.
+        for own_beats in 1..30 {
+            assert!(!is_dead(&mut suspects, look(i64::try_from(own_beats).unwrap(), true), true, own_beats));
+        }
     }
 
     #[test]

@@ -105,10 +105,23 @@ fn fenced(sql: &'static str, fence: &Fence<'_>) -> Statement {
     Statement::of(sql).bind(fence.batch.0).bind(fence.worker).bind(fence.epoch)
 }
 
-/// The status of the claim's run, read first thing in the batch's transaction; `None` when the claim is lost.
-pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection, claim: &Claim) -> sqlx::Result<Option<RunStatus>> {
+/// What a batch's transaction sees of the world around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Of the claim's run.
+    pub(crate) status: RunStatus,
+    /// The version of the database's schema, where statements have to be prepared anew when it changes.
+    pub(crate) schema: Option<i64>,
+}
+
+/// Read first thing in the batch's transaction; `None` when the claim is lost.
+pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection, claim: &Claim) -> sqlx::Result<Option<Seen>> {
     let row = DB::first(conn, fenced(DB::SQL.check_claim, &claim.fence())).await?;
-    row.map(|row| Columns::<DB>::of(&row).parsed()).transpose()
+    row.map(|row| {
+        let mut c = Columns::<DB>::of(&row);
+        Ok(Seen { status: c.parsed()?, schema: c.opt_int()? })
+    })
+    .transpose()
 }
 
 /// Completes the batch in its own transaction; `false` when the claim is lost and the transaction must not commit.

@@ -115,6 +115,14 @@ impl<DB: Backend> Desk<DB> {
         batches::claim::<DB>(&mut self.conn, &wanted(worker), &[], None).await.unwrap()
     }
 
+    async fn planner_losses(&mut self, run: RunId) -> u32 {
+        plans::find::<DB>(&mut self.conn, run).await.unwrap().unwrap().losses
+    }
+
+    async fn check(&mut self, claim: &Claim) -> Option<RunStatus> {
+        batches::check::<DB>(&mut self.conn, claim).await.unwrap().map(|seen| seen.status)
+    }
+
     async fn complete(&mut self, claim: &Claim) -> bool {
         let fence = claim.fence().to_string();
         let mut tx = DB::begin_batch(&mut self.conn, &self.session, fence, TTL).await.unwrap();
@@ -411,11 +419,11 @@ pub(super) async fn each_attempt_has_a_new_epoch_and_an_old_one_changes_nothing<
     assert_eq!(desk.give_back(&old, Unfinished::Released).await, Some(BatchStatus::Pending));
     let new = desk.claim("w").await.unwrap();
     assert_eq!((old.epoch, new.epoch), (1, 2));
-    assert_eq!(batches::check::<DB>(&mut desk.conn, &old).await.unwrap(), None);
+    assert_eq!(desk.check(&old).await, None);
     assert!(!desk.complete(&old).await);
     assert_eq!(desk.give_back(&old, Unfinished::GaveUp { error: "x".into(), counted: true }).await, None);
     assert!(!batches::mark_lone::<DB>(&mut desk.conn, &old).await.unwrap());
-    assert_eq!(batches::check::<DB>(&mut desk.conn, &new).await.unwrap(), Some(RunStatus::Running));
+    assert_eq!(desk.check(&new).await, Some(RunStatus::Running));
     assert!(desk.complete(&new).await);
     assert!(!desk.complete(&new).await, "a batch completes once");
     assert!(batches::is_completed::<DB>(&mut desk.conn, &new).await.unwrap());
@@ -426,7 +434,7 @@ pub(super) async fn a_stopped_run_keeps_what_is_in_flight_and_stops_the_rest<DB:
     let run = desk.planned(&new_run("a"), 3, true).await;
     let (kept, given_back) = (desk.claim("w").await.unwrap(), desk.claim("w").await.unwrap());
     desk.ask(run, Request::Stop { now: false }).await;
-    assert_eq!(batches::check::<DB>(&mut desk.conn, &kept).await.unwrap(), Some(RunStatus::Stopped));
+    assert_eq!(desk.check(&kept).await, Some(RunStatus::Stopped));
     assert!(desk.complete(&kept).await);
     assert_eq!(desk.give_back(&given_back, Unfinished::Released).await, Some(BatchStatus::Stopped));
     let counts = desk.run(run).await.counts;
@@ -439,7 +447,7 @@ pub(super) async fn stopped_now_nothing_in_flight_can_commit<DB: Backend>(mut de
     let run = desk.planned(&new_run("a"), 2, true).await;
     let claim = desk.claim("w").await.unwrap();
     desk.ask(run, Request::Stop { now: true }).await;
-    assert_eq!(batches::check::<DB>(&mut desk.conn, &claim).await.unwrap(), None);
+    assert_eq!(desk.check(&claim).await, None);
     assert!(!desk.complete(&claim).await);
     assert_eq!(desk.batch(claim.batch.id).await.status, BatchStatus::Stopped);
     // Resumed at once, it is claimed anew; the old attempt still cannot.
@@ -645,6 +653,35 @@ pub(super) async fn one_planner_at_a_time<DB: Backend>(mut desk: Desk<DB>) {
     assert!(!plans::pin::<DB>(&mut desk.conn, &next, &spec(), &key(10)).await.unwrap(), "the upper key is frozen");
     let plan = plans::find::<DB>(&mut desk.conn, run).await.unwrap().unwrap();
     assert_eq!((plan.spec, plan.upper), (Some(spec()), Some(key(9))));
+}
+
+pub(super) async fn only_who_asked_user_code_is_suspected_when_the_process_dies<DB: Backend>(mut desk: Desk<DB>) {
+    let (asking, idle) = (desk.insert(&new_run("a")).await, desk.insert(&new_run("b")).await);
+    let mut dead = desk.dead("u").await;
+    let role = desk.take_plan(asking, "u").await.unwrap();
+    desk.take_plan(idle, "u").await.unwrap();
+    assert!(plans::mark::<DB>(&mut desk.conn, &role, true).await.unwrap());
+    desk.take_over(&dead).await.unwrap();
+    assert_eq!((desk.planner_losses(asking).await, desk.planner_losses(idle).await), (1, 0));
+    assert!(!plans::mark::<DB>(&mut desk.conn, &role, true).await.unwrap(), "the role is lost");
+    // Once the answer is pinned, whatever kills the process is something else.
+    dead = desk.dead("v").await;
+    let role = desk.take_plan(asking, "v").await.unwrap();
+    assert!(plans::mark::<DB>(&mut desk.conn, &role, true).await.unwrap());
+    assert!(plans::pin::<DB>(&mut desk.conn, &role, &spec(), &key(9)).await.unwrap());
+    desk.take_over(&dead).await.unwrap();
+    assert_eq!(desk.planner_losses(asking).await, 0);
+    // Who goes on planning later asks for the scope again.
+    dead = desk.dead("w").await;
+    let role = desk.take_plan(asking, "w").await.unwrap();
+    assert!(plans::mark::<DB>(&mut desk.conn, &role, true).await.unwrap());
+    desk.take_over(&dead).await.unwrap();
+    assert_eq!(desk.planner_losses(asking).await, 1);
+    let role = desk.take_plan(asking, "x").await.unwrap();
+    assert!(plans::mark::<DB>(&mut desk.conn, &role, true).await.unwrap());
+    plans::fail::<DB>(&mut desk.conn, &role, "given up").await.unwrap();
+    assert!(matches!(desk.ask(asking, Request::Retry).await, Change::Done { .. }));
+    assert_eq!(desk.planner_losses(asking).await, 0, "a retry has all its chances again");
 }
 
 pub(super) async fn a_plan_advances_from_where_it_is_only<DB: Backend>(mut desk: Desk<DB>) {
@@ -857,7 +894,7 @@ conformance! {
     a_run_is_deleted_when_settled_and_not_in_flight, a_dead_worker_loses_what_it_held,
     who_beats_meanwhile_is_not_taken_over, a_holder_whose_row_is_gone_is_taken_over,
     only_losses_while_alone_count_towards_giving_up, a_batch_lost_in_a_stopped_run_is_stopped,
-    workers_are_forgotten_a_day_after_their_death, one_planner_at_a_time, a_plan_advances_from_where_it_is_only,
+    workers_are_forgotten_a_day_after_their_death, one_planner_at_a_time, only_who_asked_user_code_is_suspected_when_the_process_dies, a_plan_advances_from_where_it_is_only,
     an_estimate_shows_as_one_until_planning_ends, a_run_that_cannot_be_planned_fails_with_its_reason,
     lists_are_filtered_and_come_in_pages, backfills_and_people_are_summed_up, what_was_committed_is_summed_up_over_time,
     events_tell_who_did_what, throughput_is_that_of_the_last_minute,

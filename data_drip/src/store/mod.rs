@@ -45,10 +45,11 @@ macro_rules! statements {
 }
 
 statements! {
-    advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_logs, count_open_batches, count_runs,
+    advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_logs, count_open_batches,
+    count_pending_batches, count_runs,
     delete_batches, delete_events, delete_log_totals, delete_logs, delete_run, enqueue_run, estimate_total,
     fail_batch, fail_run, forget_workers, insert_batches, insert_event, insert_logs, insert_run, insert_worker,
-    lock_batch, lock_logs, lock_run, lock_worker, lose_batch, mark_lone, open_logs, pause_run, peek_batch, pin_plan,
+    lock_batch, lock_logs, lock_run, lock_worker, lose_batch, mark_lone, mark_plan, open_logs, pause_run, peek_batch, pin_plan,
     prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches, retire_worker,
     retry_batches, revoke_batches, select_active_run, select_backfill_names, select_backfill_summaries,
     select_backfillers, select_batches, select_claims, select_due_runs, select_durations, select_events,

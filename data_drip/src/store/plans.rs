@@ -8,6 +8,15 @@ use crate::run::{BatchId, RunId, Total};
 use crate::status::RunStatus;
 use crate::store::{Columns, int, ints, json_list, one};
 
+/// Batches that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// For a slot.
+    pub(crate) due: usize,
+    /// For a slot, or for the time of their next try.
+    pub(crate) all: usize,
+}
+
 /// The planner role for one run. `epoch` fences it like a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Role {
@@ -37,15 +46,14 @@ pub(crate) struct Plan {
     pub(crate) elements: u64,
     pub(crate) planner: Option<String>,
     pub(crate) counted: bool,
-    /// Processes that died while they planned it, before its table and key were pinned: as long as user code
-    /// was asked.
+    /// Processes that died while they asked the run's user code.
     pub(crate) losses: u32,
 }
 
 impl Plan {
     /// Whether a process died while it asked the run's user code, which may die of it again.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.upper.is_none() && self.losses > 0
+        self.losses > 0
     }
 }
 
@@ -102,6 +110,15 @@ fn fenced(sql: &'static str, role: &Role) -> Statement {
     Statement::of(sql).bind(role.run.0).bind(role.worker.as_str()).bind(role.epoch)
 }
 
+/// How many of a run's batches wait.
+pub(crate) async fn pending<DB: Backend>(conn: &mut DB::Connection, run: RunId) -> sqlx::Result<Pending> {
+    let row = one::<DB>(conn, Statement::of(DB::SQL.count_pending_batches).bind(run.0)).await?;
+    let row = row.ok_or(sqlx::Error::RowNotFound)?;
+    let mut c = Columns::<DB>::of(&row);
+    let mut count = || Ok::<_, sqlx::Error>(usize::try_from(c.count()?).unwrap_or(usize::MAX));
+    Ok(Pending { due: count()?, all: count()? })
+}
+
 /// Gives the role back.
 pub(crate) async fn release<DB: Backend>(conn: &mut DB::Connection, role: &Role) -> sqlx::Result<()> {
     DB::execute(conn, fenced(DB::SQL.release_plan, role)).await.map(drop)
@@ -115,12 +132,18 @@ pub(crate) async fn is_held<DB: Backend>(conn: &mut DB::Connection, role: &Role)
     }))
 }
 
+/// Writes down that the run's user code is about to be asked, so that a loss from now on is put down to it, or that it has
+/// answered; `false` when the role is lost.
+pub(crate) async fn mark<DB: Backend>(conn: &mut DB::Connection, role: &Role, asking: bool) -> sqlx::Result<bool> {
+    Ok(DB::execute(conn, fenced(DB::SQL.mark_plan, role).bind(i64::from(asking))).await? == 1)
+}
+
 /// Writes down, in `before_run`'s own transaction, that it has succeeded; `false` when the role is lost.
 pub(crate) async fn prepare<DB: Backend>(conn: &mut DB::Connection, role: &Role) -> sqlx::Result<bool> {
     Ok(DB::execute(conn, fenced(DB::SQL.prepare_plan, role)).await? == 1)
 }
 
-/// Pins table, key and the greatest key of this moment.
+/// Pins table, key and the greatest key of this moment: user code has answered.
 pub(crate) async fn pin<DB: Backend>(
     conn: &mut DB::Connection,
     role: &Role,

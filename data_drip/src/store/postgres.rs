@@ -104,12 +104,22 @@ impl Backend for Postgres {
         Box::pin(session.unguard(conn, answered))
     }
 
+    fn forget_statements(conn: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(conn.clear_cached_statements())
+    }
+
     fn fetch(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<PgRow>>> {
-        Box::pin(async move { query(statement)?.fetch_all(conn).await })
+        Box::pin(async move {
+            let rows = query(statement)?.fetch_all(&mut *conn).await;
+            fresh(conn, rows).await
+        })
     }
 
     fn first(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<PgRow>>> {
-        Box::pin(async move { query(statement)?.fetch_optional(conn).await })
+        Box::pin(async move {
+            let row = query(statement)?.fetch_optional(&mut *conn).await;
+            fresh(conn, row).await
+        })
     }
 
     fn first_before<'c>(
@@ -283,6 +293,16 @@ impl Backend for Postgres {
         error.downcast_ref::<PgDatabaseError>().is_some_and(|database| passes(database))
     }
 
+    fn is_stale(error: &(dyn StdError + 'static)) -> bool {
+        if let Some(sqlx::Error::Database(database)) = error.downcast_ref::<sqlx::Error>() {
+            return database.try_downcast_ref::<PgDatabaseError>().is_some_and(stale);
+        }
+        if let Some(database) = error.downcast_ref::<Box<dyn DatabaseError>>() {
+            return database.try_downcast_ref::<PgDatabaseError>().is_some_and(stale);
+        }
+        error.downcast_ref::<PgDatabaseError>().is_some_and(stale)
+    }
+
     fn is_spoilt(error: &sqlx::Error) -> bool {
         code(error).as_deref() == Some("25P02")
     }
@@ -303,6 +323,9 @@ async fn begin_until(conn: &mut PgConnection, deadline: Instant) -> sqlx::Result
 
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn passes(error: &dyn DatabaseError) -> bool {
+    if error.try_downcast_ref::<PgDatabaseError>().is_some_and(stale) {
+        return true;
+    }
     let Some(code) = error.code() else { return false };
     match &*code {
         // Serialization failure, deadlock, lock timeout.
@@ -313,6 +336,19 @@ fn passes(error: &dyn DatabaseError) -> bool {
         | "53300" => true,
         code => code.starts_with("08"),
     }
+}
+
+/// "cached plan must not change result type", in whatever language: nothing else is refused by that routine.
+fn stale(error: &PgDatabaseError) -> bool {
+    error.code() == "0A000" && error.routine() == Some("RevalidateCachedQuery")
+}
+
+/// Lets the next try prepare its statements anew, if this one was refused as stale.
+async fn fresh<T>(conn: &mut PgConnection, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
+    if outcome.as_ref().is_err_and(|error| Postgres::is_stale(error)) {
+        Postgres::forget_statements(conn).await?;
+    }
+    outcome
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

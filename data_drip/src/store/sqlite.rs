@@ -99,6 +99,10 @@ impl Backend for Sqlite {
         Box::pin(session.unguard(conn, answered))
     }
 
+    fn forget_statements(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(conn.clear_cached_statements())
+    }
+
     fn fetch(conn: &mut SqliteConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<SqliteRow>>> {
         Box::pin(async move { query(statement)?.fetch_all(conn).await })
     }
@@ -275,6 +279,11 @@ impl Backend for Sqlite {
             return is_busy(&**database);
         }
         error.downcast_ref::<SqliteError>().is_some_and(|database| is_busy(database))
+    }
+
+    fn is_stale(_: &(dyn StdError + 'static)) -> bool {
+        // SQLite prepares it anew by itself; that sqlx does not hear of it is what the schema's version is looked at for.
+        false
     }
 
     fn is_spoilt(_: &sqlx::Error) -> bool {

@@ -193,6 +193,10 @@ impl Session for PostgresSession {
         self.0.interrupted.load(Ordering::Acquire)
     }
 
+    fn is_new_schema(&self, _: i64) -> bool {
+        false
+    }
+
     fn lift(&self) {
         // A deadline ends with its statement's own transaction.
     }

@@ -6,7 +6,7 @@
 //! - The *rollback hook* notes that the whole transaction went away. Savepoints pass through neither hook.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnection, SqliteTransactionManager};
@@ -35,7 +35,11 @@ struct Control {
     interrupted: AtomicBool,
     guarded: AtomicBool,
     broken: AtomicBool,
+    /// The schema's version that the prepared statements belong to; none in a new session.
+    schema: AtomicI64,
 }
+
+const NO_SCHEMA: i64 = i64::MIN;
 
 impl Control {
     fn may_go_on(&self) -> bool {
@@ -71,6 +75,7 @@ impl SqliteSession {
             interrupted: AtomicBool::new(false),
             guarded: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            schema: AtomicI64::new(NO_SCHEMA),
         });
         let mut handle = conn.lock_handle().await?;
         let seen = Arc::clone(&control);
@@ -173,6 +178,10 @@ impl Session for SqliteSession {
 
     fn is_interrupted(&self) -> bool {
         self.0.interrupted.load(Ordering::Relaxed)
+    }
+
+    fn is_new_schema(&self, version: i64) -> bool {
+        self.0.schema.swap(version, Ordering::Relaxed) != version
     }
 
     fn lift(&self) {

@@ -1,4 +1,5 @@
-SELECT r.status
+-- Differs by necessity: PostgreSQL itself refuses a statement that was prepared for other columns.
+SELECT r.status, NULL::bigint
 FROM data_drip_backfill_run_batches b
 JOIN data_drip_backfill_runs r ON r.id = b.run_id
 WHERE b.id = $1 AND b.worker = $2 AND b.epoch = $3 AND b.status = 'running'
