@@ -135,7 +135,9 @@ pub mod database {
         let mut parts = text.split('?');
         let mut spelt = parts.next().unwrap_or_default().to_owned();
         for (i, part) in parts.enumerate() {
-            spelt.push_str(&format!("${}{part}", i + 1));
+            spelt += "$";
+            spelt += &(i + 1).to_string();
+            spelt += part;
         }
         AssertSqlSafe(spelt)
     }

@@ -174,8 +174,8 @@ impl Backend for Postgres {
 
     fn bytes_literal(bytes: &[u8]) -> String {
         // Not '\x…': what a backslash means is a setting.
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("decode('{hex}', 'hex')")
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("decode('{}', 'hex')", digits.collect::<String>())
     }
 
     fn spelled(statement: &impl QueryStatementWriter) -> String {
