@@ -1,7 +1,6 @@
 //! Everything that can be read.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -20,9 +19,6 @@ use crate::run::{RunBatch, RunId, WorkerInfo};
 use crate::store::runs::StatusCounts;
 
 type Answer<T> = Result<Json<T>, Problem>;
-
-/// Settled runs that are counted.
-const LATELY: Duration = Duration::from_hours(24 * 7);
 
 /// `{id}` of a path; what is no number is no run.
 pub(super) struct Id(pub(super) RunId);
@@ -97,7 +93,7 @@ pub(super) async fn counts(
     State(app): State<App>,
     Query(query::Nothing {}): Query<query::Nothing>,
 ) -> Answer<StatusCounts> {
-    Ok(Json(app.status_counts(LATELY).await?))
+    Ok(Json(app.status_counts().await?))
 }
 
 pub(super) async fn run(
