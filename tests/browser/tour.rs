@@ -31,7 +31,7 @@ async fn every_page_has_a_good_look() {
 
     let running = host.drip.enqueue_named("recount_orders", json!({})).by(&grace()).await.unwrap();
     browser.client.goto(&host.page(&format!("/backfill_runs/{}", running.id))).await.unwrap();
-    let percent = "Number.parseFloat(document.querySelector('.gauge .big').textContent)";
+    let percent = "Number(document.querySelector('.gauge .bar')?.getAttribute('aria-valuenow') ?? 0)";
     browser.until("it is well under way", &format!("{percent} > 42")).await;
     picture("run", DESK).await;
     picture("run-phone", PHONE).await;

@@ -93,7 +93,7 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     started(&browser, &host, "recount_orders").await;
     browser.status("running").await;
     browser.run(MARK).await;
-    let percent = "Number.parseFloat(document.querySelector('.gauge .big').textContent)";
+    let percent = "Number(document.querySelector('.gauge .bar')?.getAttribute('aria-valuenow') ?? 0)";
     browser.until("it moves", &format!("{percent} > 3")).await;
     browser.look("run-running").await;
     let before = browser.run(&format!("return {percent}")).await;

@@ -45,12 +45,13 @@ const inUse = (node) => node.nodeType === Node.ELEMENT_NODE
   && (node.contains(document.activeElement) || node.matches('details[open]') || node.querySelector('details[open]') !== null);
 
 function attributes(from, to) {
-  for (const { name, value } of to.attributes) {
+  // What is open and what is closed is the reader's.
+  const ours = ({ name }) => name !== 'open';
+  for (const { name, value } of [...to.attributes].filter(ours)) {
     if (from.getAttribute(name) !== value) from.setAttribute(name, value);
   }
-  for (const { name } of [...from.attributes]) {
-    const mine = name === 'open' || name === 'title' && from.nodeName === 'TIME';
-    if (!to.hasAttribute(name) && !mine) from.removeAttribute(name);
+  for (const { name } of [...from.attributes].filter(ours)) {
+    if (!to.hasAttribute(name)) from.removeAttribute(name);
   }
 }
 

@@ -54,13 +54,6 @@ pub struct Failures {
     pub complete: bool,
 }
 
-impl Failures {
-    /// Of a run without any.
-    pub(crate) fn nothing() -> Self {
-        Self { groups: Vec::new(), complete: true }
-    }
-}
-
 impl<DB: Backend> DataDrip<DB> {
     /// How many runs there are in each status; of the settled ones, those that were settled within `lately`.
     ///

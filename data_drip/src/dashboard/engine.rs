@@ -21,6 +21,8 @@ use crate::store::runs::{RunEvent, StatusCounts};
 const RECENT: u32 = 5;
 /// People that the list of runs can be filtered by.
 const PEOPLE: u32 = 200;
+/// How far back the counts of settled runs go.
+const LATELY: Duration = Duration::from_hours(7 * 24);
 /// Batches in the chart of durations.
 const DURATIONS: u32 = 120;
 
@@ -97,8 +99,6 @@ pub(super) trait Engine: Send + Sync {
     fn backfill(&self, name: &str) -> Option<&BackfillInfo>;
     /// The table that a backfill is about, where its code can tell without options.
     fn table(&self, backfill: &str) -> Option<String>;
-    /// Runs by status: those that are not settled, and those that were settled within this time.
-    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts>;
     /// Every backfill that has runs, with and without code.
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>>;
     /// The backfills that a person started last.
@@ -107,6 +107,8 @@ pub(super) trait Engine: Send + Sync {
     fn people(&self) -> Answer<'_, Vec<Backfiller>>;
     /// Names of backfills that have runs but no code here.
     fn names_without_code(&self) -> Answer<'_, Vec<String>>;
+    /// Runs in each status; of the settled ones, those of the last seven days.
+    fn status_counts(&self) -> Answer<'_, StatusCounts>;
     fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>>;
     fn runs(&self, filter: RunFilter) -> Answer<'_, Vec<Run>>;
     fn run(&self, id: RunId) -> Answer<'_, Run>;
@@ -146,10 +148,6 @@ impl<DB: Backend> Engine for DataDrip<DB> {
         self.table_of(backfill)
     }
 
-    fn status_counts(&self, lately: Duration) -> Answer<'_, StatusCounts> {
-        Box::pin(self.status_counts(lately))
-    }
-
     fn summaries(&self) -> Answer<'_, Vec<BackfillSummary>> {
         Box::pin(self.backfill_summaries())
     }
@@ -164,6 +162,10 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn names_without_code(&self) -> Answer<'_, Vec<String>> {
         Box::pin(self.names_without_code())
+    }
+
+    fn status_counts(&self) -> Answer<'_, StatusCounts> {
+        Box::pin(self.status_counts(LATELY))
     }
 
     fn choices<'a>(&'a self, backfill: &'a str, field: &'a str) -> Answer<'a, Option<Vec<Choice>>> {

@@ -67,7 +67,11 @@ impl<S> Gate<S> {
         let Ok(mut response) = pages.call(request).await;
         match response.extensions_mut().remove::<Problem>() {
             Some(problem) => finish(problem, &visitor.base, Some(&visitor)),
-            None => with_headers(response),
+            None => {
+                // Streams come with a weaker one.
+                response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+                with_headers(response)
+            }
         }
     }
 }
@@ -144,6 +148,8 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     }
 }
 
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
 /// Nothing from elsewhere, nothing inline, in nobody's frame. Refuses more than the pages need, on purpose.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -155,7 +161,7 @@ fn with_headers(mut response: Response) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Not `no-referrer`: that makes browsers send `Origin: null` with our own forms.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
     response
 }
 

@@ -12,7 +12,6 @@ use super::view::{BackfillView, BatchView, EventView, FailuresView, Items, RunVi
 use crate::dashboard::App;
 use crate::dashboard::engine::{BatchFilter, From, LogFilter, RunFilter};
 use crate::dashboard::format;
-use crate::dashboard::page::runs::LATELY;
 use crate::dashboard::problem::Problem;
 use crate::error::{Error, ErrorKind};
 use crate::logs::{LogId, LogLine, LogTotals};
@@ -94,7 +93,7 @@ pub(super) async fn counts(
     State(app): State<App>,
     Query(query::Nothing {}): Query<query::Nothing>,
 ) -> Answer<StatusCounts> {
-    Ok(Json(app.status_counts(LATELY).await?))
+    Ok(Json(app.status_counts().await?))
 }
 
 pub(super) async fn run(

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::{Refresh, cut, is_moving};
-use crate::api::Failures;
 use crate::dashboard::chart::{Bars, durations, throughput};
 use crate::dashboard::engine::{BatchFilter, Engine, From, LogFilter};
 use crate::dashboard::forecast;
@@ -93,8 +92,8 @@ impl Page {
         let info = app.backfill(&run.backfill);
         let measured = app.throughput(&run).await?;
         let failures = match run.counts.failed {
-            0 => Failures::nothing(),
-            _ => app.failures(run.id).await?,
+            0 => None,
+            _ => Some(app.failures(run.id).await?),
         };
         let latest = if run.counts.completed > 0 { app.durations(run.id).await? } else { Vec::new() };
         let moving = is_moving(run.status) || run.counts.running > 0;
@@ -106,8 +105,8 @@ impl Page {
             has_code: info.is_some(),
             throughput: measured.as_ref().and_then(|measured| throughput(&run, measured)),
             durations: durations(&latest),
-            failures: failures.groups.iter().map(FailureView::from).collect(),
-            failures_complete: failures.complete,
+            failures: failures.iter().flat_map(|failures| &failures.groups).map(FailureView::from).collect(),
+            failures_complete: failures.is_none_or(|failures| failures.complete),
             in_flight: in_flight(app, &run).await?,
             batches: Batches::load(app, &run, query).await?,
             events: app.events(run.id).await?.into_iter().map(EventView::from).collect(),

@@ -1,7 +1,5 @@
 //! The list of runs.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::{Refresh, cut, is_moving};
@@ -14,8 +12,6 @@ use crate::status::RunStatus;
 use crate::store::runs::StatusCounts;
 
 const PER_PAGE: u32 = 25;
-/// How far back the counts of settled runs go.
-pub(in crate::dashboard) const LATELY: Duration = Duration::from_hours(7 * 24);
 
 /// What the address asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -84,7 +80,7 @@ impl Page {
         let older = cut(&mut runs, PER_PAGE).then(|| runs.last().map(|run| run.id)).flatten();
         let moving = query.before.is_none() && runs.iter().any(|run| is_moving(run.status));
         Ok(Self {
-            strip: strip(&app.status_counts(LATELY).await?),
+            strip: strip(&app.status_counts().await?),
             runs: runs.iter().map(RunView::new).collect(),
             statuses: RunStatus::ALL.iter().map(|status| status.as_str()).collect(),
             status: query.status.map(RunStatus::as_str),

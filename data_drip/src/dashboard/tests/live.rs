@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream};
@@ -45,7 +46,9 @@ impl Watcher {
             let chunk = std::future::poll_fn(|context| {
                 futures_core::Stream::poll_next(std::pin::Pin::new(&mut self.body), context)
             });
-            let bytes = chunk.await?.unwrap();
+            // As long as anything may take; nothing waits this long unless it fails.
+            let chunk = tokio::time::timeout(Duration::from_mins(1), chunk).await.expect("the stream is silent");
+            let bytes = chunk?.unwrap();
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }

@@ -201,7 +201,10 @@ async fn a_stop_now_does_not_wait_for_the_batch_in_flight_and_what_it_revokes_ca
     let claim = claim(&mut worker, 1).await.unwrap();
     let session = schema.session(&mut worker).await;
     let mut tx = Postgres::begin_batch(&mut worker, &session, claim.fence().to_string(), SILENCE).await.unwrap();
-    assert_eq!(batches::check::<Postgres>(&mut tx, &claim).await.unwrap().map(|seen| seen.status), Some(RunStatus::Running));
+    assert_eq!(
+        batches::check::<Postgres>(&mut tx, &claim).await.unwrap().map(|seen| seen.status),
+        Some(RunStatus::Running)
+    );
     let change = runs::change::<Postgres>(&mut person, run_id, Request::Stop { now: true }, None).await.unwrap();
     assert!(matches!(change, Change::Done { batches, .. } if batches.len() == 2));
     assert!(!batches::complete::<Postgres>(&mut tx, &claim, 1).await.unwrap());
