@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p benchmark                  # everything, as in docs/benchmarks.md
 //! cargo run --release -p benchmark -- --quick       # smaller tables, fewer rounds
-//! cargo run --release -p benchmark -- batches       # some of: batches, elements, start, sparse, trips
+//! cargo run --release -p benchmark -- batches       # some of: batches, elements, start, sparse, trips, pages
 //! ```
 //!
 //! The tables are Markdown. Files go to the temporary folder (`TMPDIR`), about 1 GB of them, and are removed.
@@ -15,6 +15,7 @@ mod database;
 mod engine;
 mod handwritten;
 mod machine;
+mod pages;
 mod parts;
 mod statements;
 mod table;

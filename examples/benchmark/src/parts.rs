@@ -9,9 +9,10 @@ use data_drip::sqlite::prelude::DataDrip;
 use crate::backfills::{AddEmail, AddRole};
 use crate::child::{self, First, Told};
 use crate::database::{Folder, Shape, Template, open};
+use crate::pages::Amount;
 use crate::statements::Figures;
 use crate::table::{Table, grouped, median, millis, rate, rounded};
-use crate::{engine, handwritten};
+use crate::{engine, handwritten, pages as dashboard};
 
 /// How much work it makes of it.
 pub(crate) struct Scale {
@@ -25,13 +26,27 @@ pub(crate) struct Scale {
     sparse: u64,
     /// Of the run whose statements are counted.
     trips: u64,
+    /// What the dashboard has to show.
+    pages: Amount,
 }
 
 impl Scale {
-    pub(crate) const FULL: Self =
-        Self { rounds: 5, rows: 1_000_000, sizes: [10_000, 1_000_000, 5_000_000], sparse: 5_000_000, trips: 200_000 };
-    pub(crate) const QUICK: Self =
-        Self { rounds: 3, rows: 100_000, sizes: [10_000, 100_000, 500_000], sparse: 500_000, trips: 50_000 };
+    pub(crate) const FULL: Self = Self {
+        rounds: 5,
+        rows: 1_000_000,
+        sizes: [10_000, 1_000_000, 5_000_000],
+        sparse: 5_000_000,
+        trips: 200_000,
+        pages: Amount::FULL,
+    };
+    pub(crate) const QUICK: Self = Self {
+        rounds: 3,
+        rows: 100_000,
+        sizes: [10_000, 100_000, 500_000],
+        sparse: 500_000,
+        trips: 50_000,
+        pages: Amount::QUICK,
+    };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,10 +56,12 @@ pub(crate) enum Part {
     Start,
     Sparse,
     Trips,
+    Pages,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 5] = [Self::Batches, Self::Elements, Self::Start, Self::Sparse, Self::Trips];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Batches, Self::Elements, Self::Start, Self::Sparse, Self::Trips, Self::Pages];
 
     fn name(self) -> &'static str {
         match self {
@@ -53,6 +70,7 @@ impl Part {
             Self::Start => "start",
             Self::Sparse => "sparse",
             Self::Trips => "trips",
+            Self::Pages => "pages",
         }
     }
 
@@ -71,6 +89,7 @@ impl Part {
             Self::Start => "The first batch, and memory",
             Self::Sparse => "A sparse scope",
             Self::Trips => "Round trips per batch",
+            Self::Pages => "Pages of the dashboard",
         }
     }
 
@@ -81,6 +100,7 @@ impl Part {
             Self::Start => start(folder, scale).await,
             Self::Sparse => sparse(folder, scale).await,
             Self::Trips => trips(folder, scale).await,
+            Self::Pages => pages(folder, scale).await,
         }
     }
 }
@@ -276,4 +296,23 @@ fn shortened(sql: &str) -> String {
         Some((end, _)) => format!("`{} …`", &sql[..end]),
         None => format!("`{sql}`"),
     }
+}
+
+async fn pages(folder: &Folder, scale: &Scale) -> Result<()> {
+    let Amount { runs, batches, great } = scale.pages;
+    println!(
+        "{} runs, {} batches in all, {} of them of one run that is being worked on, 10,000 lines said in it. The server's \
+         time from the request to the last byte, without a network; the first request apart, as it finds nothing in \
+         memory.\n",
+        grouped(runs),
+        grouped(batches),
+        grouped(great)
+    );
+    let template = Template::new(folder, 10_000, Shape::Dense).await?;
+    let pool = open(&template.copy()?).await?;
+    let drip = DataDrip::builder(pool.clone()).build().await?;
+    dashboard::fill(&pool, scale.pages).await?;
+    println!("{}", dashboard::measure(&drip, scale.pages).await?);
+    pool.close().await;
+    Ok(())
 }
