@@ -63,7 +63,14 @@ pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
         match plannable(&engine).await {
             Ok(found) => {
                 for run in found {
-                    if !planning.contains_key(&run) && !engine.refused().contains(&run) {
+                    if planning.contains_key(&run) {
+                        continue;
+                    }
+                    if engine.refused().contains(&run) {
+                        if let Err(error) = leave_to_others(&engine, run).await {
+                            tracing::debug!(run = run.0, %error, "could not give the planner's role back yet");
+                        }
+                    } else {
                         let span = tracing::info_span!("plan", run = run.0);
                         let before = interrupted.get(&run).copied().unwrap_or(0);
                         let round = round(Arc::clone(&engine), run, before);
@@ -81,6 +88,15 @@ pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
     }
     // Each gives its role back.
     while tasks.join_next().await.is_some() {}
+}
+
+/// Gives the role for a run back that this process refuses and could not give back when it did so.
+async fn leave_to_others<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()> {
+    let plan = plans::find::<DB>(&mut *engine.pool.acquire().await?, run).await?;
+    let Some(plan) = plan.filter(|plan| plan.planner.as_ref() == Some(&engine.worker.id)) else { return Ok(()) };
+    let _turn = engine.turn().await;
+    let role = Role { run, worker: engine.worker.id.clone(), epoch: plan.epoch };
+    plans::release::<DB>(&mut *engine.pool.acquire().await?, &role).await
 }
 
 /// How one go at planning a run ended.
