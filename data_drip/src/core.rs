@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::Pool;
 use sqlx::pool::PoolConnection;
-use tokio::sync::{MutexGuard, Notify, watch};
+use tokio::sync::{MutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Session};
@@ -45,8 +46,8 @@ pub(crate) struct Signals {
     pub(crate) work: Notify,
     /// There may be a run to plan, or room for more batches.
     pub(crate) plan: Notify,
-    /// Batches claimed in this process so far.
-    claims: watch::Sender<u64>,
+    /// Claims of the runs whose planners wait for some.
+    claims: Mutex<HashMap<RunId, Arc<Counter>>>,
     /// Some run changed.
     pub(crate) changed: Notify,
     /// Batches whose transaction is open in this process.
@@ -55,6 +56,55 @@ pub(crate) struct Signals {
     halted: Mutex<HashSet<RunId>>,
     /// The host is shutting down: event streams end.
     pub(crate) closing: CancellationToken,
+}
+
+/// Counts the claims of one run, and wakes whoever waits for a number of them when that is reached and not before.
+struct Counter {
+    so_far: AtomicU64,
+    awaited: AtomicU64,
+    reached: Notify,
+}
+
+impl Counter {
+    fn count(&self) {
+        let so_far = self.so_far.fetch_add(1, Ordering::SeqCst) + 1;
+        if so_far >= self.awaited.load(Ordering::SeqCst) {
+            self.reached.notify_one();
+        }
+    }
+}
+
+/// The claims of one run in this process, counted as long as this lives. One at a time for each run.
+pub(crate) struct Claims<'a> {
+    signals: &'a Signals,
+    run: RunId,
+    counter: Arc<Counter>,
+}
+
+impl Claims<'_> {
+    /// How many there were.
+    pub(crate) fn so_far(&self) -> u64 {
+        self.counter.so_far.load(Ordering::SeqCst)
+    }
+
+    /// Resolves when there were so many.
+    pub(crate) async fn reach(&self, number: u64) {
+        self.counter.awaited.store(number, Ordering::SeqCst);
+        // Looked at after saying so: what is counted from here on wakes it.
+        while self.so_far() < number {
+            self.counter.reached.notified().await;
+        }
+        self.counter.awaited.store(u64::MAX, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Claims<'_> {
+    fn drop(&mut self) {
+        let mut claims = locked(&self.signals.claims);
+        if claims.get(&self.run).is_some_and(|counter| Arc::ptr_eq(counter, &self.counter)) {
+            claims.remove(&self.run);
+        }
+    }
 }
 
 /// A batch in this process's hands, from its claim to its end.
@@ -76,7 +126,9 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Signals {
     /// Enters a claim; the token is cancelled when the batch has to be rolled back.
     pub(crate) fn depart(&self, claim: &Claim) -> CancellationToken {
-        self.claims.send_modify(|claims| *claims += 1);
+        if let Some(counter) = locked(&self.claims).get(&claim.batch.run_id) {
+            counter.count();
+        }
         let (batch, run, epoch) = (claim.batch.id, claim.batch.run_id, claim.epoch);
         let cancel = CancellationToken::new();
         locked(&self.flights)
@@ -95,15 +147,12 @@ impl Signals {
         }
     }
 
-    /// Batches claimed in this process so far.
-    pub(crate) fn claimed(&self) -> u64 {
-        *self.claims.borrow()
-    }
-
-    /// Resolves when so many batches were claimed in this process.
-    pub(crate) async fn claimed_reaches(&self, claims: u64) {
-        // The sender lives as long as `self`.
-        let _ = self.claims.subscribe().wait_for(|&now| now >= claims).await;
+    /// Counts the claims of a run from now on.
+    pub(crate) fn claims_of(&self, run: RunId) -> Claims<'_> {
+        let counter = Counter { so_far: AtomicU64::new(0), awaited: AtomicU64::new(u64::MAX), reached: Notify::new() };
+        let counter = Arc::new(counter);
+        locked(&self.claims).insert(run, Arc::clone(&counter));
+        Claims { signals: self, run, counter }
     }
 
     /// What a worker of this process has in its hands.
@@ -292,5 +341,41 @@ impl<DB: Backend> Deref for Link<DB> {
 impl<DB: Backend> DerefMut for Link<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
         &mut self.conn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_claims_of_a_run_is_woken_by_the_last_of_them_and_by_no_other_runs() {
+        let signals = Signals::default();
+        let (one, other) = (signals.claims_of(RunId(1)), signals.claims_of(RunId(2)));
+        let claimed = |run: i64| locked(&signals.claims).get(&RunId(run)).map(|counter| counter.count());
+        {
+            let mut reached = polled(one.reach(2));
+            assert!(!reached());
+            claimed(2);
+            claimed(2);
+            assert!(!reached());
+            claimed(1);
+            assert!(!reached());
+            claimed(1);
+            assert!(reached());
+        }
+        other.reach(2).await;
+        assert_eq!((one.so_far(), other.so_far()), (2, 2));
+        drop(one);
+        assert!(claimed(1).is_none(), "nobody counts any more");
+    }
+
+    /// Polls a future; whether it is done.
+    fn polled<'f>(future: impl Future<Output = ()> + 'f) -> impl FnMut() -> bool + 'f {
+        let mut future = Box::pin(future);
+        move || {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            future.as_mut().poll(&mut context).is_ready()
+        }
     }
 }
