@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::Pool;
 use sqlx::pool::PoolConnection;
-use tokio::sync::{MutexGuard, Notify, watch};
+use tokio::sync::{MutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Session};
@@ -51,7 +52,8 @@ pub(crate) struct Signals {
     pub(crate) work: Notify,
     /// There may be a run to plan, or room for more batches.
     pub(crate) plan: Notify,
-    claims: watch::Sender<Claims>,
+    /// Claims of the runs whose planners wait for some.
+    claims: Mutex<HashMap<RunId, Arc<Counter>>>,
     /// Some run changed.
     pub(crate) changed: Notify,
     /// Batches whose transaction is open in this process.
@@ -62,16 +64,52 @@ pub(crate) struct Signals {
     pub(crate) closing: CancellationToken,
 }
 
-/// Claims of this process, counted.
-struct Claims {
-    so_far: u64,
-    /// The least number that somebody waits for: nobody is woken before.
-    awaited: u64,
+/// Counts the claims of one run, and wakes whoever waits for a number of them when that is reached and not before.
+struct Counter {
+    so_far: AtomicU64,
+    awaited: AtomicU64,
+    reached: Notify,
 }
 
-impl Default for Claims {
-    fn default() -> Self {
-        Self { so_far: 0, awaited: u64::MAX }
+impl Counter {
+    fn count(&self) {
+        let so_far = self.so_far.fetch_add(1, Ordering::SeqCst) + 1;
+        if so_far >= self.awaited.load(Ordering::SeqCst) {
+            self.reached.notify_one();
+        }
+    }
+}
+
+/// The claims of one run in this process, counted as long as this lives. One at a time for each run.
+pub(crate) struct Claims<'a> {
+    signals: &'a Signals,
+    run: RunId,
+    counter: Arc<Counter>,
+}
+
+impl Claims<'_> {
+    /// How many there were.
+    pub(crate) fn so_far(&self) -> u64 {
+        self.counter.so_far.load(Ordering::SeqCst)
+    }
+
+    /// Resolves when there were so many.
+    pub(crate) async fn reach(&self, number: u64) {
+        self.counter.awaited.store(number, Ordering::SeqCst);
+        // Looked at after saying so: what is counted from here on wakes it.
+        while self.so_far() < number {
+            self.counter.reached.notified().await;
+        }
+        self.counter.awaited.store(u64::MAX, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Claims<'_> {
+    fn drop(&mut self) {
+        let mut claims = locked(&self.signals.claims);
+        if claims.get(&self.run).is_some_and(|counter| Arc::ptr_eq(counter, &self.counter)) {
+            claims.remove(&self.run);
+        }
     }
 }
 
@@ -94,7 +132,9 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Signals {
     /// Enters a claim; the token is cancelled when the batch has to be rolled back.
     pub(crate) fn depart(&self, claim: &Claim) -> CancellationToken {
-        self.count_claim();
+        if let Some(counter) = locked(&self.claims).get(&claim.batch.run_id) {
+            counter.count();
+        }
         let (batch, run, epoch) = (claim.batch.id, claim.batch.run_id, claim.epoch);
         let cancel = CancellationToken::new();
         locked(&self.flights)
@@ -105,18 +145,6 @@ impl Signals {
         cancel
     }
 
-    fn count_claim(&self) {
-        self.claims.send_if_modified(|claims| {
-            claims.so_far += 1;
-            let reached = claims.so_far >= claims.awaited;
-            if reached {
-                // Whoever waits for more says so again.
-                claims.awaited = u64::MAX;
-            }
-            reached
-        });
-    }
-
     /// Forgets a claim that is done with.
     pub(crate) fn arrive(&self, batch: BatchId, epoch: i64) {
         let mut flights = locked(&self.flights);
@@ -125,26 +153,12 @@ impl Signals {
         }
     }
 
-    /// Batches claimed in this process so far.
-    pub(crate) fn claimed(&self) -> u64 {
-        self.claims.borrow().so_far
-    }
-
-    /// Resolves when so many batches were claimed in this process.
-    pub(crate) async fn claimed_reaches(&self, number: u64) {
-        let mut claims = self.claims.subscribe();
-        loop {
-            self.claims.send_if_modified(|claims| {
-                claims.awaited = claims.awaited.min(number);
-                false
-            });
-            // Looked at after saying so: what is claimed from here on wakes it.
-            if claims.borrow_and_update().so_far >= number {
-                return;
-            }
-            // The sender lives as long as `self`.
-            let _ = claims.changed().await;
-        }
+    /// Counts the claims of a run from now on.
+    pub(crate) fn claims_of(&self, run: RunId) -> Claims<'_> {
+        let counter = Counter { so_far: AtomicU64::new(0), awaited: AtomicU64::new(u64::MAX), reached: Notify::new() };
+        let counter = Arc::new(counter);
+        locked(&self.claims).insert(run, Arc::clone(&counter));
+        Claims { signals: self, run, counter }
     }
 
     /// What a worker of this process has in its hands.
@@ -368,22 +382,33 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_who_waits_for_claims_is_woken_at_its_own_number() {
-        let signals = Arc::new(Signals::default());
-        let waits: Vec<_> = [2, 3]
-            .map(|number| {
-                let signals = Arc::clone(&signals);
-                tokio::spawn(async move { signals.claimed_reaches(number).await })
-            })
-            .into();
-        tokio::task::yield_now().await;
-        for _ in 0..3 {
-            signals.count_claim();
-            tokio::task::yield_now().await;
+    async fn who_waits_for_claims_of_a_run_is_woken_by_the_last_of_them_and_by_no_other_runs() {
+        let signals = Signals::default();
+        let (one, other) = (signals.claims_of(RunId(1)), signals.claims_of(RunId(2)));
+        let claimed = |run: i64| locked(&signals.claims).get(&RunId(run)).map(|counter| counter.count());
+        {
+            let mut reached = polled(one.reach(2));
+            assert!(!reached());
+            claimed(2);
+            claimed(2);
+            assert!(!reached());
+            claimed(1);
+            assert!(!reached());
+            claimed(1);
+            assert!(reached());
         }
-        for wait in waits {
-            wait.await.unwrap();
+        other.reach(2).await;
+        assert_eq!((one.so_far(), other.so_far()), (2, 2));
+        drop(one);
+        assert!(claimed(1).is_none(), "nobody counts any more");
+    }
+
+    /// Polls a future; whether it is done.
+    fn polled<'f>(future: impl Future<Output = ()> + 'f) -> impl FnMut() -> bool + 'f {
+        let mut future = Box::pin(future);
+        move || {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            future.as_mut().poll(&mut context).is_ready()
         }
-        assert_eq!(signals.claimed(), 3);
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Engine<DB: Backend> {
     pool: Pool<DB>,
     /// The slots' connections, or the host's pool. With what the host has set for them, as user code runs on them.
     slots: Pool<DB>,
+    /// For what is written under the turn: whoever has it must not wait for walks to end, and everybody else with it.
+    writing: Pool<DB>,
     /// For reading beside a batch's transaction. Apart from the rest: all connections of the other pool may wait for the
     /// very lock that the transaction holds.
     counting: Pool<DB>,
@@ -110,7 +112,7 @@ impl<DB: Backend> Engine<DB> {
                 return Ok(None);
             }
             let _turn = self.turn().await;
-            runs::settle::<DB>(&mut *self.pool.acquire().await?, run).await
+            runs::settle::<DB>(&mut *self.writing.acquire().await?, run).await
         };
         match outcome.await {
             Ok(Some(status)) => self.settled(run, status),
@@ -158,12 +160,13 @@ impl<DB: Backend> DataDrip<DB> {
         };
         let names: Vec<_> = core.definitions.keys().copied().collect();
         let wanted = Wanted { worker: worker.id.clone(), backfills: json_list(&names), queues };
-        // One connection per slot, one for the planner, one for everything else: slots never starve the application.
+        // One connection per slot, and a few for planning and the books: slots never starve the application.
         let options = (*core.pool.connect_options()).clone();
-        let (pool, slots) = if config.share_pool {
-            (core.pool.clone(), core.pool.clone())
+        let (pool, writing, slots) = if config.share_pool {
+            (core.pool.clone(), core.pool.clone(), core.pool.clone())
         } else {
-            (own_pool::<DB>(DB::frugal(options.clone()), 2), own_pool::<DB>(options.clone(), config.slots))
+            let frugal = || own_pool::<DB>(DB::frugal(options.clone()), 2);
+            (frugal(), frugal(), own_pool::<DB>(options.clone(), config.slots))
         };
         let counting = own_pool::<DB>(DB::frugal(options), config.slots);
         let (desk, inbox) = Desk::new();
@@ -171,6 +174,7 @@ impl<DB: Backend> DataDrip<DB> {
             lease: Arc::new(Lease::new(config.lease)),
             core: Arc::clone(&core),
             pool,
+            writing,
             slots,
             counting,
             counts_beside: OnceCell::new(),
@@ -234,7 +238,7 @@ impl<DB: Backend> Worker<DB> {
         self.heart.stop().await;
         let retired = async {
             let _turn = self.engine.turn().await;
-            let mut conn = self.engine.pool.acquire().await?;
+            let mut conn = self.engine.writing.acquire().await?;
             workers::retire::<DB>(&mut conn, &self.engine.worker.id).await
         };
         if let Err(error) = retired.await {
@@ -243,6 +247,7 @@ impl<DB: Backend> Worker<DB> {
         self.engine.counting.close().await;
         if !self.engine.shares_pool() {
             self.engine.slots.close().await;
+            self.engine.writing.close().await;
             self.engine.pool.close().await;
         }
         if tokio::time::timeout(core.config.grace, core.hooks.flush()).await.is_err() {

@@ -1,11 +1,11 @@
 //! The planner: walks a run's scope by key and inserts batches, a bounded number ahead of the slots.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{OwnedSemaphorePermit, RwLockReadGuard, RwLockWriteGuard, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -42,11 +42,29 @@ const COUNT: Duration = Duration::from_secs(1);
 /// How long the first batches have the machine to themselves before the count begins: it keeps a core busy.
 const HEAD_START: Duration = Duration::from_millis(100);
 
+/// Planners of one process that may be at work at once; the others wait, for their batches to be claimed or for a place.
+const PLACES: usize = 16;
+
+/// The planners of one process.
+struct Crowd {
+    places: Arc<Semaphore>,
+    members: AtomicU32,
+}
+
+impl Crowd {
+    /// How often each looks for what other processes have done: seldom where there are many.
+    fn pause(&self, poll_interval: Duration) -> Duration {
+        let lots = self.members.load(Ordering::Relaxed) / 16 + 1;
+        schedule::jittered((poll_interval * lots).min(poll_interval.max(Duration::from_secs(30))))
+    }
+}
+
 /// Plans every run that nobody else plans, until the engine drains.
 pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
     let mut planning: HashMap<RunId, tokio::task::AbortHandle> = HashMap::new();
     let mut interrupted: HashMap<RunId, u32> = HashMap::new();
     let mut tasks = JoinSet::new();
+    let crowd = Arc::new(Crowd { places: Arc::new(Semaphore::new(PLACES)), members: AtomicU32::new(0) });
     loop {
         let signal = engine.core.signals.plan.notified();
         tokio::pin!(signal);
@@ -60,13 +78,21 @@ pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
             }
         }
         planning.retain(|_, task| !task.is_finished());
+        crowd.members.store(u32::try_from(planning.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
         match plannable(&engine).await {
             Ok(found) => {
                 for run in found {
-                    if !planning.contains_key(&run) && !engine.refused().contains(&run) {
+                    if planning.contains_key(&run) {
+                        continue;
+                    }
+                    if engine.refused().contains(&run) {
+                        if let Err(error) = leave_to_others(&engine, run).await {
+                            tracing::debug!(run = run.0, %error, "could not give the planner's role back yet");
+                        }
+                    } else {
                         let span = tracing::info_span!("plan", run = run.0);
                         let before = interrupted.get(&run).copied().unwrap_or(0);
-                        let round = round(Arc::clone(&engine), run, before);
+                        let round = round(Arc::clone(&engine), Arc::clone(&crowd), run, before);
                         planning.insert(run, tasks.spawn(round.instrument(span)));
                     }
                 }
@@ -83,6 +109,15 @@ pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
     while tasks.join_next().await.is_some() {}
 }
 
+/// Gives the role for a run back that this process refuses and could not give back when it did so.
+async fn leave_to_others<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()> {
+    let plan = plans::find::<DB>(&mut *engine.pool.acquire().await?, run).await?;
+    let Some(plan) = plan.filter(|plan| plan.planner.as_ref() == Some(&engine.worker.id)) else { return Ok(()) };
+    let _turn = engine.turn().await;
+    let role = Role { run, worker: engine.worker.id.clone(), epoch: plan.epoch };
+    plans::release::<DB>(&mut *engine.writing.acquire().await?, &role).await
+}
+
 /// How one go at planning a run ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Round {
@@ -92,8 +127,8 @@ enum Round {
 }
 
 /// One go at planning a run, and the pause after it if the database did not answer, as `before` times.
-async fn round<DB: Backend>(engine: Arc<Engine<DB>>, run: RunId, before: u32) -> (RunId, Round) {
-    let round = one_run(&engine, run, before).await;
+async fn round<DB: Backend>(engine: Arc<Engine<DB>>, crowd: Arc<Crowd>, run: RunId, before: u32) -> (RunId, Round) {
+    let round = one_run(&engine, &crowd, run, before).await;
     if let Round::Interrupted(times) = round {
         tokio::select! {
             () = engine.draining.cancelled() => {}
@@ -151,7 +186,11 @@ fn is_of_the_connection<DB: Backend>(error: &sqlx::Error) -> bool {
 }
 
 /// Takes the role for one run and keeps it until everything is planned, the run halts, or the engine drains.
-async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, id: RunId, interrupted: u32) -> Round {
+async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, crowd: &Crowd, id: RunId, interrupted: u32) -> Round {
+    let place = tokio::select! {
+        () = engine.draining.cancelled() => return Round::Done,
+        place = place(crowd) => place,
+    };
     // A suspect is asked when nothing else can be blamed.
     let alone = if is_suspect(engine, id).await { Some(engine.alone.write().await) } else { None };
     let taken = patiently!(
@@ -159,7 +198,7 @@ async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, id: RunId, interrupted: 
         engine.lease.interval(),
         async {
             let _turn = engine.turn().await;
-            plans::take::<DB>(&mut *engine.pool.acquire().await?, id, &engine.worker.id).await
+            plans::take::<DB>(&mut *engine.writing.acquire().await?, id, &engine.worker.id).await
         }
         .await
     );
@@ -180,7 +219,7 @@ async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, id: RunId, interrupted: 
         engine.core.hooks.announce(Event::Run(id, RunStatus::Running));
     }
     engine.core.signals.work.notify_waiters();
-    let planner = Planner { engine, role: &role, advanced: AtomicBool::new(false) };
+    let planner = Planner { engine, role: &role, advanced: AtomicBool::new(false), crowd, place: Mutex::new(place) };
     let outcome = if plan.planned { Ok(()) } else { planner.run(plan, alone).await };
     match outcome {
         Ok(()) => {
@@ -209,6 +248,11 @@ async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, id: RunId, interrupted: 
     Round::Done
 }
 
+/// A place among those at work. The semaphore is never closed.
+async fn place(crowd: &Crowd) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(&crowd.places).acquire_owned().await.ok()
+}
+
 async fn is_suspect<DB: Backend>(engine: &Engine<DB>, id: RunId) -> bool {
     let found = async { plans::find::<DB>(&mut *engine.pool.acquire().await?, id).await };
     matches!(found.await, Ok(Some(plan)) if plan.is_suspect())
@@ -220,7 +264,7 @@ async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
         engine.lease.interval(),
         async {
             let _turn = engine.turn().await;
-            plans::release::<DB>(&mut *engine.pool.acquire().await?, role).await
+            plans::release::<DB>(&mut *engine.writing.acquire().await?, role).await
         }
         .await
     );
@@ -236,7 +280,7 @@ async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
         engine.lease.interval(),
         async {
             let _turn = engine.turn().await;
-            plans::fail::<DB>(&mut *engine.pool.acquire().await?, role, error).await
+            plans::fail::<DB>(&mut *engine.writing.acquire().await?, role, error).await
         }
         .await
     );
@@ -263,7 +307,7 @@ macro_rules! write {
             $planner.engine.core.config.lease,
             async {
                 let _turn = $planner.engine.turn().await;
-                let $conn = &mut *$planner.engine.pool.acquire().await?;
+                let $conn = &mut *$planner.engine.writing.acquire().await?;
                 $work.await
             }
             .await
@@ -276,6 +320,9 @@ struct Planner<'a, DB: Backend> {
     role: &'a Role,
     /// Something was planned.
     advanced: AtomicBool,
+    crowd: &'a Crowd,
+    /// Given back while it waits.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl<DB: Backend> Planner<'_, DB> {
@@ -350,7 +397,7 @@ impl<DB: Backend> Planner<'_, DB> {
         loop {
             let beside_others = self.beside_others(alone).await;
             let turn = self.engine.turn().await;
-            let mut link = self.engine.link().await?;
+            let mut link = Link::acquire(&self.engine.writing).await?;
             let outcome = self.try_prepare(&mut link, run, instance).await;
             link.release().await;
             drop((turn, beside_others));
@@ -549,6 +596,7 @@ impl<DB: Backend> Planner<'_, DB> {
     /// of their next try keep nobody from getting on, unless there are very many.
     async fn wait_for_room(&self, ahead: usize) -> Result<usize, Halt> {
         let signals = &self.engine.core.signals;
+        let claims = signals.claims_of(self.role.run);
         loop {
             let asked = signals.plan.notified();
             tokio::pin!(asked);
@@ -556,7 +604,7 @@ impl<DB: Backend> Planner<'_, DB> {
             if self.engine.draining.is_cancelled() || !self.engine.lease.is_held() {
                 return Err(Halt::Over);
             }
-            let claimed = signals.claimed();
+            let claimed = claims.so_far();
             let (status, pending) = {
                 let mut conn = self.engine.pool.acquire().await?;
                 let plan = plans::find::<DB>(&mut conn, self.role.run).await?.ok_or(Halt::Over)?;
@@ -570,13 +618,22 @@ impl<DB: Backend> Planner<'_, DB> {
             }
             // Claims of this process are counted here; what other processes claim shows at the next look.
             let enough = claimed + claims_to_room(pending.due, ahead);
+            self.put_place(None);
             tokio::select! {
                 () = self.engine.draining.cancelled() => return Err(Halt::Over),
                 () = asked => {}
-                () = signals.claimed_reaches(enough) => {}
-                () = tokio::time::sleep(schedule::jittered(self.engine.core.config.poll_interval)) => {}
+                () = claims.reach(enough) => {}
+                () = tokio::time::sleep(self.crowd.pause(self.engine.core.config.poll_interval)) => {}
+            }
+            tokio::select! {
+                () = self.engine.draining.cancelled() => return Err(Halt::Over),
+                place = place(self.crowd) => self.put_place(place),
             }
         }
+    }
+
+    fn put_place(&self, place: Option<OwnedSemaphorePermit>) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }
 
     /// Counts the whole scope beside the batches, once: what the progress is a part of. A finished plan knows better.

@@ -36,7 +36,7 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
     };
     for run in due {
         let _turn = engine.turn().await;
-        let mut conn = engine.pool.acquire().await?;
+        let mut conn = engine.writing.acquire().await?;
         if runs::enqueue::<DB>(&mut conn, run).await? {
             tracing::info!(run = run.0, "the run's start time has come");
             engine.core.hooks.announce(Event::Run(run, RunStatus::Enqueued));
@@ -55,7 +55,7 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
     }
     if forgettable {
         let _turn = engine.turn().await;
-        let mut conn = engine.pool.acquire().await?;
+        let mut conn = engine.writing.acquire().await?;
         workers::forget::<DB>(&mut conn).await?;
     }
     Ok(())
@@ -63,7 +63,7 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
 
 async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::Result<()> {
     let turn = engine.turn().await;
-    let mut conn = engine.pool.acquire().await?;
+    let mut conn = engine.writing.acquire().await?;
     let Some(losses) = workers::take_over::<DB>(&mut conn, dead, schedule::MOST_LONE_LOSSES).await? else {
         return Ok(());
     };
