@@ -32,6 +32,11 @@ impl Watcher {
 
     /// The next event's name and data; `None` at the end.
     async fn next(&mut self) -> Option<(String, String)> {
+        // As long as anything may take; nothing waits this long unless it fails.
+        tokio::time::timeout(Duration::from_mins(1), self.read()).await.expect("the stream says nothing")
+    }
+
+    async fn read(&mut self) -> Option<(String, String)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
@@ -46,9 +51,7 @@ impl Watcher {
             let chunk = std::future::poll_fn(|context| {
                 futures_core::Stream::poll_next(std::pin::Pin::new(&mut self.body), context)
             });
-            // As long as anything may take; nothing waits this long unless it fails.
-            let chunk = tokio::time::timeout(Duration::from_mins(1), chunk).await.expect("the stream is silent");
-            let bytes = chunk?.unwrap();
+            let bytes = chunk.await?.unwrap();
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }
