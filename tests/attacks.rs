@@ -326,7 +326,8 @@ async fn a_masked_option_leaves_on_no_page_answer_preview_log_or_event() {
     // Refused, asked for and previewed, as form and as JSON.
     let secrets = [SECRET.to_owned(), "h1dden\" \\ \u{0}".to_owned()];
     for (secret, told) in secrets.iter().zip(["s3cret", "h1dden"]) {
-        let encoded: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded: Vec<String> = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = encoded.concat();
         for (path, form) in [
             ("/backfill_runs", format!("backfill=leak&options[token]={encoded}&options[error]=x&batch_size=x")),
             ("/backfill_runs", format!("backfill=leak&options[note]=a&options[token]={encoded}&options[token]=b")),

@@ -86,15 +86,15 @@ impl<DB: Backend> DataDrip<DB> {
     /// # use data_drip::sqlite::prelude::*;
     /// # /// x
     /// # #[backfill]
-    /// # pub struct AddRole { pub department: String }
+    /// # pub struct Promote { pub department: String }
     /// # #[backfill]
-    /// # impl AddRole {
+    /// # impl Promote {
     /// #     fn scope(&self) -> Scope { Scope::table("employees") }
     /// #     async fn process_batch(&self, batch: &mut Batch<'_>) {}
     /// # }
     /// # pub
     /// async fn look(drip: DataDrip) -> Result<(), data_drip::Error> {
-    ///     let preview = drip.preview(AddRole { department: "Sales".into() }).limit(100).await?;
+    ///     let preview = drip.preview(Promote { department: "Sales".into() }).limit(100).await?;
     ///     println!("{} rows in {} batches", preview.rows, preview.batches);
     ///     Ok(())
     /// }

@@ -253,7 +253,9 @@ impl<DB: Backend> Core<DB> {
         let parsed = self.definition(name)?.parse(raw);
         Ok(parsed.map_err(|mut wrong| {
             let mask = Mask::of_raw(self.fields(name), raw);
-            wrong.iter_mut().for_each(|wrong| wrong.message = mask.hide(&wrong.message).into_owned());
+            for wrong in &mut wrong {
+                wrong.message = mask.hide(&wrong.message).into_owned();
+            }
             wrong
         }))
     }

@@ -25,7 +25,6 @@
 //! errors); what is dropped is counted. Long messages and values are cut. Values of masked options are replaced by `•••`.
 //! A process that is killed loses what its batches in flight have said.
 
-#[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "only the layer hears something"))]
 mod capture;
 #[cfg(feature = "logs")]
 mod layer;

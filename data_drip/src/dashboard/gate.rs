@@ -65,14 +65,12 @@ impl<S> Gate<S> {
         request.extensions_mut().insert(visitor.clone());
         let mut pages = self.pages;
         let Ok(mut response) = pages.call(request).await;
-        match response.extensions_mut().remove::<Problem>() {
-            Some(problem) => finish(problem, &visitor.base, Some(&visitor)),
-            None => {
-                // Streams come with a weaker one.
-                response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-                with_headers(response)
-            }
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            return finish(problem, &visitor.base, Some(&visitor));
         }
+        // Streams come with a weaker one.
+        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+        with_headers(response)
     }
 }
 

@@ -37,6 +37,9 @@
 //! refused. Pages need no JavaScript, load nothing from elsewhere and say so in their `Content-Security-Policy`.
 //! Masked options are never sent.
 //!
+//! # The API
+//! The same reads and actions are JSON under `api/v1`, described by the file served at `api/v1/openapi.json`.
+//!
 //! With JavaScript, lists and runs follow what happens over server-sent events: the database is asked once per page and
 //! second, however many people watch, and not at all when nobody does. The streams end when the host shuts down with
 //! [`Worker::shutdown_on`](crate::Worker::shutdown_on).

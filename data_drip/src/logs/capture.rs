@@ -1,4 +1,5 @@
 //! Holding on to what is said in a batch until it has ended: bounded, and nothing at all when nothing is said.
+#![cfg_attr(not(feature = "logs"), allow(dead_code, reason = "without the layer nothing is heard"))]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,13 +75,11 @@ impl Capture {
     }
 
     /// Whether any batch of this process is listened to.
-    #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "the layer asks"))]
     pub(super) fn is_anybody_listening() -> bool {
         LISTENING.load(Ordering::Relaxed) > 0
     }
 
     /// The batch that this task works on.
-    #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "the layer asks"))]
     pub(super) fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }

@@ -77,7 +77,6 @@ impl<DB: Backend> Walk<'_, DB> {
     }
 
     /// The first or the last key that matches; `None` when it was not found in time, `Some(None)` when nothing matches.
-    #[expect(clippy::option_option, reason = "not known and not there are two things")]
     pub(crate) async fn look_end(
         &self,
         conn: &mut DB::Connection,

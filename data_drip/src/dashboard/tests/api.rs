@@ -69,7 +69,8 @@ fn misfit(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<Strin
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    if !kinds.contains(&kind) && !(kind == "integer" && kinds.contains(&"number")) {
+    let wider = kind == "integer" && kinds.contains(&"number");
+    if !kinds.contains(&kind) && !wider {
         return Some(format!("{at} is {value}, not {kinds:?}"));
     }
     if let Some(values) = schema.get("enum").and_then(Value::as_array)
@@ -136,13 +137,16 @@ async fn lists_are_paged_by_what_the_last_page_said() {
     assert_eq!(seen, (1..=40).rev().collect::<Vec<_>>());
 }
 
+/// Method, path, body; status and fields of the refusal.
+type Try = (&'static str, &'static str, Option<Value>, u16, &'static [&'static str]);
+
 #[tokio::test]
 async fn refusals_are_problems_with_the_fields() {
     let description = described();
     let schema = json!({ "$ref": "#/components/schemas/Problem" });
     let fake = Arc::new(Fake { refuse: Some(refused_fields), ..Fake::new() });
     let asked = json!({ "backfill": "add_role_to_employee", "options": { "age": HOSTILE } });
-    let tries: &[(&str, &str, Option<Value>, u16, &[&str])] = &[
+    let tries: &[Try] = &[
         ("POST", "/backfill_runs", Some(asked.clone()), 422, &["age", "token", "nonsense"]),
         ("POST", "/backfill_runs", Some(json!({ "backfil": "x" })), 422, &["backfill", "backfil"]),
         (
