@@ -138,6 +138,9 @@ pub trait Backend: Database + Sealed {
     /// The same, for connections that walk and keep the books: they get by with little memory.
     #[doc(hidden)]
     fn frugal(options: ConnectOptions<Self>) -> ConnectOptions<Self>;
+    /// Sets what a connection of the executor's own has set from its opening on.
+    #[doc(hidden)]
+    fn own(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
     /// Takes control of a connection that was opened with these options.
     #[doc(hidden)]
     fn attach<'c>(
@@ -160,6 +163,10 @@ pub trait Backend: Database + Sealed {
         fence: String,
         silence: Duration,
     ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Self>>>;
+    /// Sets back what `begin_batch` has set and the end of its transaction has not. Not needed between one batch and the
+    /// next.
+    #[doc(hidden)]
+    fn finish_batch<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;
     /// Puts the guard around user code: from here on, an end of the transaction is noticed.
     #[doc(hidden)]
     fn guard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;

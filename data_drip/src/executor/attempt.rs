@@ -140,7 +140,8 @@ impl<DB: Backend> Attempt<DB> {
         let worked = self.work(&mut tx, session, code).await;
         if let Worked::Ready(done) = worked {
             return match tx.commit().await {
-                Ok(()) => (Some(link), done.into()),
+                Ok(()) if done.next.is_some() => (Some(link), done.into()),
+                Ok(()) => (finished(link).await, done.into()),
                 // The database answered: it did not commit. Dropping `tx` has queued the rollback.
                 Err(error @ sqlx::Error::Database(_)) => (Some(link), self.failed(&error.into(), code)),
                 Err(error) => {
@@ -162,7 +163,7 @@ impl<DB: Backend> Attempt<DB> {
             Worked::Released | Worked::Ready(_) => RELEASED,
         };
         match rolled_back {
-            Ok(()) => (Some(link), ended),
+            Ok(()) => (finished(link).await, ended),
             Err(error) => {
                 tracing::warn!(%error, "a rollback was not answered: the connection is closed");
                 link.discard();
@@ -335,6 +336,19 @@ const BUSY: Duration = Duration::from_millis(10);
 
 /// How long a rollback may take before the connection counts as dead. Closed, it rolls back as well.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The link with its connection's settings as they were; `None` when the connection is gone.
+async fn finished<DB: Backend>(mut link: Link<DB>) -> Option<Link<DB>> {
+    let (conn, session) = link.parts();
+    match DB::finish_batch(conn, session).await {
+        Ok(()) => Some(link),
+        Err(error) => {
+            tracing::debug!(%error, "a connection was lost after its batch");
+            link.discard();
+            None
+        }
+    }
+}
 
 fn unanswered() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"))

@@ -682,6 +682,19 @@ macro_rules! conformance {
             )*
         }
 
+        #[cfg(feature = "mysql")]
+        mod mysql {
+            $(
+                #[tokio::test]
+                async fn $behaviour() {
+                    let Some(schema) = crate::store::mysql::testing::Schema::new().await else { return };
+                    crate::store::migrate::mysql::apply(&schema.options()).await.unwrap();
+                    let conn = schema.connect().await;
+                    super::$behaviour::<sqlx::MySql>(super::Desk::new(conn, schema.options()).await).await;
+                }
+            )*
+        }
+
         #[cfg(feature = "postgres")]
         mod postgres {
             $(

@@ -7,6 +7,8 @@ pub(crate) mod batches;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod migrate;
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
 pub(crate) mod plans;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
@@ -56,6 +58,10 @@ pub(crate) static SQLITE: Sql = sql_of!("sqlite");
 /// PostgreSQL's statements.
 #[cfg(feature = "postgres")]
 pub(crate) static POSTGRES: Sql = sql_of!("postgres");
+
+/// MySQL's statements, and MariaDB's.
+#[cfg(feature = "mysql")]
+pub(crate) static MYSQL: Sql = sql_of!("mysql");
 
 /// Reads the columns of a row from left to right.
 pub(crate) struct Columns<'r, DB: Backend> {

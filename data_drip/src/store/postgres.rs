@@ -46,6 +46,10 @@ impl Backend for Postgres {
         options
     }
 
+    fn own(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn attach<'c>(
         _: &'c mut PgConnection,
         options: &'c Arc<PgConnectOptions>,
@@ -73,6 +77,10 @@ impl Backend for Postgres {
             let statement = session.begin(conn.server_version_num(), &fence, silence);
             conn.begin_with(AssertSqlSafe(statement)).await
         })
+    }
+
+    fn finish_batch<'c>(_: &'c mut PgConnection, _: &'c PostgresSession) -> BoxFuture<'c, sqlx::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn guard<'c>(_: &'c mut PgConnection, session: &'c PostgresSession) -> BoxFuture<'c, sqlx::Result<()>> {
