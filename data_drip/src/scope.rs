@@ -219,7 +219,11 @@ impl<DB: Backend> Scope<DB> {
 }
 
 pub(crate) fn unknown_column(table: &TableName, column: &str, known: &[String]) -> Error {
-    let hint = match crate::suggest::did_you_mean(column, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
+    // Where case makes a difference, it is the likeliest one.
+    let near = known.iter().map(String::as_str).find(|known| known.eq_ignore_ascii_case(column));
+    let near =
+        near.or_else(|| crate::suggest::did_you_mean(column, &known.iter().map(String::as_str).collect::<Vec<_>>()));
+    let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("it has {}", known.join(", ")),
     };

@@ -13,6 +13,8 @@ pub(crate) mod plans;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod runs;
+#[cfg(test)]
+mod specimens;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 pub(crate) mod workers;

@@ -1,11 +1,21 @@
 //! PostgreSQL.
 
+#[cfg(test)]
+mod batch_tests;
 mod catalogue;
+#[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
+mod claim_tests;
+#[cfg(test)]
+mod filter_tests;
 mod keys;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;
+#[cfg(test)]
+mod walk_tests;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -28,6 +38,9 @@ use crate::scope::{self, Scope, TableName};
 use crate::store::migrate::Migrate;
 
 impl Sealed for Postgres {}
+
+/// Statements with more values than this are of another length each time: not worth keeping prepared.
+const KEPT: usize = 100;
 
 /// READ COMMITTED whatever the host's default is: each statement has to see what others have committed before it. A process
 /// that stands still in the middle of the engine's own bookkeeping must not hold a run's row for ever.
@@ -142,7 +155,7 @@ impl Backend for Postgres {
 
     fn build(statement: &impl QueryStatementWriter) -> Statement {
         let (sql, values) = statement.build(PostgresQueryBuilder);
-        Statement { sql: sql.into(), values: values.0 }
+        Statement { sql: typed(sql, &values.0).into(), values: values.0 }
     }
 
     fn value(value: &scope::Value) -> Result<Expr, Error> {
@@ -198,7 +211,8 @@ impl Backend for Postgres {
     }
 
     fn opaque(condition: Expr) -> Expr {
-        Expr::cust_with_expr("($1) IS TRUE", condition)
+        // Not `IS TRUE`: that of a boolean column is looked up in its index.
+        Expr::cust_with_expr("CASE WHEN $1 THEN true ELSE false END", condition)
     }
 
     fn rows_about<'c>(conn: &'c mut PgConnection, spec: &'c KeySpec) -> BoxFuture<'c, Result<Option<u64>, Error>> {
@@ -268,10 +282,35 @@ fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(Into::into)
 }
 
+/// Says in a comment which types the values have. sqlx keeps a statement prepared by its text, with the types of the values
+/// that it was first seen with: `x = $1` with a float would be run with its bits read as an integer.
+fn typed(sql: String, values: &[Value]) -> String {
+    if values.is_empty() || values.len() > KEPT {
+        return sql;
+    }
+    let types: Vec<_> = values.iter().map(type_name).collect();
+    format!("{sql} /* {} */", types.join(" "))
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "bool",
+        Value::TinyInt(_) => "i8",
+        Value::SmallInt(_) | Value::TinyUnsigned(_) => "i16",
+        Value::Int(_) | Value::SmallUnsigned(_) => "i32",
+        Value::BigInt(_) | Value::Unsigned(_) | Value::BigUnsigned(_) => "i64",
+        Value::Float(_) => "f32",
+        Value::Double(_) => "f64",
+        Value::String(_) | Value::Char(_) | Value::Enum(_) => "text",
+        Value::Bytes(_) => "bytes",
+        // Kinds of value that features of the host's sea-query add.
+        #[allow(unreachable_patterns, reason = "they depend on features that the host may turn on")]
+        other => std::any::type_name_of_val(other),
+    }
+}
+
 /// The one place where SQL text crosses to sqlx: every value of it is bound.
 fn query(statement: Statement) -> sqlx::Result<Query<'static, Postgres, PgArguments>> {
-    /// Statements with more values than this are of another length each time: not worth keeping prepared.
-    const KEPT: usize = 100;
     for value in &statement.values {
         // The binder would panic.
         if let Value::BigUnsigned(Some(number)) = value

@@ -213,6 +213,21 @@ pub(crate) async fn change<DB: Backend>(
     request: Request,
     by: Option<&Backfiller>,
 ) -> sqlx::Result<Change> {
+    match try_change::<DB>(conn, id, request, by).await {
+        // The same run was started while this one was being resumed: now it can be seen, and named.
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            try_change::<DB>(conn, id, request, by).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn try_change<DB: Backend>(
+    conn: &mut DB::Connection,
+    id: RunId,
+    request: Request,
+    by: Option<&Backfiller>,
+) -> sqlx::Result<Change> {
     let mut tx = DB::begin(conn).await?;
     let Some(run) = lock::<DB>(&mut tx, id).await? else { return Ok(Change::Missing) };
     let change = match request {

@@ -197,3 +197,7 @@ impl Session for PostgresSession {
         // A deadline ends with its statement's own transaction.
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

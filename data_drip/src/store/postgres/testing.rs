@@ -35,7 +35,7 @@ impl Schema {
         let name = format!("data_drip_{}", uuid::Uuid::now_v7().simple());
         let mut conn = server.connect().await.unwrap();
         run(&mut conn, &format!("CREATE SCHEMA {name}")).await;
-        let options = server.options([("search_path", &name)]);
+        let options = server.options([("search_path", format!("{name},public"))]);
         Some(Self { name, options })
     }
 
@@ -95,4 +95,16 @@ pub(crate) async fn run(conn: &mut PgConnection, script: &str) {
 
 pub(crate) async fn int(conn: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(conn).await.unwrap()
+}
+
+/// Makes sure that an extension is there, in `public`; `None` where no server is named.
+pub(crate) async fn extension(name: &str) -> Option<()> {
+    let mut conn = server()?.connect().await.unwrap();
+    // Two at once would collide.
+    let script = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock(hashtext('data_drip test extension'));
+         CREATE EXTENSION IF NOT EXISTS {name} SCHEMA public; COMMIT"
+    );
+    run(&mut conn, &script).await;
+    Some(())
 }

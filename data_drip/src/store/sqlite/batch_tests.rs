@@ -1,6 +1,5 @@
 //! The helpers of a batch, on real files.
 
-use chrono::Utc;
 use sea_query::Expr;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
@@ -8,9 +7,9 @@ use crate::backend::{Backend, KeySpec};
 use crate::batch::{Batch, BatchParts};
 use crate::error::{ErrorKind, Failure};
 use crate::key::{Key, KeyPart, KeyRange};
-use crate::run::{BatchId, Run, RunBatch, RunId};
+use crate::run::{Run, RunBatch};
 use crate::scope::{Scope, col};
-use crate::status::{BatchStatus, RunStatus};
+use crate::store::specimens::{a_batch, a_run};
 use crate::store::sqlite::testing::{File, int, run};
 
 const EMPLOYEES: &str = "CREATE TABLE employees (id INTEGER PRIMARY KEY, name TEXT, role TEXT, age INTEGER);
@@ -56,52 +55,6 @@ impl Bench {
     async fn roles(&mut self) -> String {
         let roles = "SELECT group_concat(coalesce(role, '-'), ' ') FROM (SELECT role FROM employees ORDER BY id)";
         sqlx::query_scalar(roles).fetch_one(&mut self.conn).await.unwrap()
-    }
-}
-
-fn a_run() -> Run {
-    Run {
-        id: RunId(1),
-        backfill: "x".into(),
-        options: serde_json::Map::default(),
-        batch_size: 10,
-        sleep: std::time::Duration::ZERO,
-        limit: None,
-        queue: "default".into(),
-        concurrency: None,
-        max_attempts: 1,
-        timeout: None,
-        status: RunStatus::Running,
-        backfiller: None,
-        error: None,
-        start_at: None,
-        created_at: Utc::now(),
-        started_at: None,
-        finished_at: None,
-        planned: false,
-        total: None,
-        counts: crate::run::Counts::default(),
-        throughput: None,
-        read_at: Utc::now(),
-    }
-}
-
-fn a_batch(range: KeyRange) -> RunBatch {
-    RunBatch {
-        id: BatchId(1),
-        run_id: RunId(1),
-        position: 1,
-        range,
-        planned_size: 3,
-        processed: None,
-        status: BatchStatus::Running,
-        attempts: 1,
-        losses: 0,
-        worker: None,
-        error: None,
-        due_at: None,
-        started_at: None,
-        finished_at: None,
     }
 }
 

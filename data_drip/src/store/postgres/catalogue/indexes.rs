@@ -30,13 +30,17 @@ pub(super) struct Part {
     option: i64,
     /// Ordered as the type is by default.
     default_order: bool,
+    /// Its operators are those that a plain `>` means.
+    visible: bool,
 }
 
 pub(super) async fn of(conn: &mut PgConnection, table: i64) -> Result<Vec<Index>, Error> {
     let statement = Statement::of(
         "SELECT c.relname::text, i.indisprimary, i.indisunique, i.indisvalid AND i.indisready, i.indpred IS NOT NULL, \
              am.amname = 'btree', k.place::bigint, i.indkey[k.place]::bigint, i.indcollation[k.place]::bigint, \
-             i.indoption[k.place]::bigint, o.opcdefault \
+             i.indoption[k.place]::bigint, o.opcdefault, NOT EXISTS ( \
+                 SELECT 1 FROM pg_catalog.pg_amop p WHERE p.amopfamily = o.opcfamily AND p.amoplefttype = o.opcintype \
+                     AND p.amoprighttype = o.opcintype AND NOT pg_operator_is_visible(p.amopopr)) \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
          JOIN pg_catalog.pg_am am ON am.oid = c.relam \
@@ -63,6 +67,7 @@ pub(super) async fn of(conn: &mut PgConnection, table: i64) -> Result<Vec<Index>
             collation: row.try_get(8)?,
             option: row.try_get(9)?,
             default_order: row.try_get(10)?,
+            visible: row.try_get(11)?,
         };
         if let Some(index) = indexes.last_mut() {
             index.columns.push(part);
@@ -106,6 +111,11 @@ impl Index {
             Some("is not valid or still being built (`REINDEX` or drop it)")
         } else if !self.btree || self.columns.iter().any(|part| !part.default_order) {
             Some("is in another order than its columns are compared in (its operator class)")
+        } else if self.columns.iter().any(|part| !part.visible) {
+            // Else `>` on a `citext` is that of text, which orders by other rules than the index.
+            Some(
+                "is ordered by operators in a schema that the search path does not lead to (add the extension's schema to it)",
+            )
         } else if self.columns.iter().zip(key).any(|(part, column)| part.collation != column.collation) {
             Some("has another COLLATE than its columns have")
         } else if !self.columns.iter().all(ascending) && !self.columns.iter().all(descending) {

@@ -1,0 +1,291 @@
+//! Claims and transitions that happen at once: what a database with many writers has to order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnection, Postgres};
+use tokio::sync::Barrier;
+
+use crate::backend::{Backend, Statement};
+use crate::key::{Key, KeyPart, KeyRange};
+use crate::run::RunId;
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::batches::{self, Claim, Unfinished, Wanted};
+use crate::store::plans::{self, Advance};
+use crate::store::postgres::testing::{Schema, int, run};
+use crate::store::runs::{self, Change, NewRun, Request};
+
+const SILENCE: Duration = Duration::from_secs(20);
+
+fn wanted(worker: usize) -> Wanted {
+    Wanted { worker: format!("w{worker}"), backfills: "[\"a\"]".into(), queues: None }
+}
+
+fn key(n: usize) -> Key {
+    Key(vec![KeyPart { tag: "bigint".into(), text: n.to_string() }])
+}
+
+/// A schema with a running run of so many batches.
+async fn planned(batches: usize, concurrency: Option<u32>) -> Option<(Schema, PgPool, RunId)> {
+    let schema = Schema::new().await?;
+    crate::store::migrate::postgres::apply(&schema.options()).await.unwrap();
+    let pool = schema.pool();
+    let mut conn = pool.acquire().await.unwrap();
+    let run = runs::insert::<Postgres>(&mut conn, &new_run(concurrency)).await.unwrap().unwrap();
+    let (role, _) = plans::take::<Postgres>(&mut conn, run, "planner").await.unwrap().unwrap();
+    let ranges: Vec<_> =
+        (0..batches).map(|n| (KeyRange { after: (n > 0).then(|| key(n)), upto: key(n + 1) }, 1)).collect();
+    let step = Advance { from: None, to: Some(&key(batches)), batches: &ranges, position: 1, done: true };
+    plans::advance::<Postgres>(&mut conn, &role, &step).await.unwrap().unwrap();
+    Some((schema, pool, run))
+}
+
+fn new_run(concurrency: Option<u32>) -> NewRun {
+    NewRun {
+        backfill: "a".into(),
+        options: serde_json::Map::new(),
+        batch_size: 1,
+        sleep: Duration::ZERO,
+        limit: None,
+        queue: "default".into(),
+        concurrency,
+        max_attempts: 1,
+        timeout_ms: None,
+        backfiller: None,
+        start_at: None,
+    }
+}
+
+async fn claim(conn: &mut PgConnection, worker: usize) -> Option<Claim> {
+    batches::claim::<Postgres>(conn, &wanted(worker), &[], None).await.unwrap()
+}
+
+async fn complete(schema: &Schema, conn: &mut PgConnection, claim: &Claim) -> bool {
+    let session = schema.session(conn).await;
+    let mut tx = Postgres::begin_batch(conn, &session, claim.fence().to_string(), SILENCE).await.unwrap();
+    let completed = batches::complete::<Postgres>(&mut tx, claim, 1).await.unwrap();
+    if completed {
+        tx.commit().await.unwrap()
+    } else {
+        tx.rollback().await.unwrap()
+    }
+    completed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_who_claim_at_once_share_the_batches_without_one_twice() {
+    const BATCHES: usize = 200;
+    let Some((_schema, pool, _)) = planned(BATCHES, None).await else { return };
+    let barrier = Arc::new(Barrier::new(8));
+    let claimers = (0..8).map(|worker| {
+        let (pool, barrier) = (pool.clone(), Arc::clone(&barrier));
+        tokio::spawn(async move {
+            let mut conn = pool.acquire().await.unwrap();
+            barrier.wait().await;
+            let mut claimed = Vec::new();
+            // Nothing to claim can mean that the rest is locked by a claim that is being committed.
+            while batches::peek::<Postgres>(&mut conn, &wanted(worker), &[]).await.unwrap() {
+                claimed.extend(claim(&mut conn, worker).await.map(|claim| claim.batch.position));
+            }
+            claimed
+        })
+    });
+    let mut all = Vec::new();
+    for claimer in claimers.collect::<Vec<_>>() {
+        all.extend(claimer.await.unwrap());
+    }
+    all.sort_unstable();
+    assert_eq!(all, (1..=BATCHES as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_on_concurrency_holds_when_many_claim_at_once() {
+    const BATCHES: usize = 60;
+    let Some((schema, pool, _)) = planned(BATCHES, Some(2)).await else { return };
+    let schema = Arc::new(schema);
+    let claimers = (0..6).map(|worker| {
+        let (pool, schema) = (pool.clone(), Arc::clone(&schema));
+        tokio::spawn(async move {
+            let mut conn = pool.acquire().await.unwrap();
+            let mut most = 0;
+            let open = "SELECT count(*) FROM data_drip_backfill_run_batches WHERE status IN ('pending', 'running')";
+            while int(&mut conn, open).await > 0 {
+                let Some(claim) = claim(&mut conn, worker).await else { continue };
+                let running = "SELECT count(*) FROM data_drip_backfill_run_batches WHERE status = 'running'";
+                most = most.max(int(&mut conn, running).await);
+                assert!(complete(&schema, &mut conn, &claim).await);
+            }
+            most
+        })
+    });
+    let mut most = 0;
+    for claimer in claimers.collect::<Vec<_>>() {
+        most = most.max(claimer.await.unwrap());
+    }
+    assert!((1..=2).contains(&most), "{most} in flight");
+}
+
+#[tokio::test]
+async fn a_permit_is_free_however_its_batch_ended() {
+    let Some((schema, pool, run_id)) = planned(6, Some(1)).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    let conn = &mut *conn;
+    let first = claim(conn, 1).await.unwrap();
+    assert!(claim(conn, 2).await.is_none());
+    assert!(!batches::peek::<Postgres>(conn, &wanted(2), &[]).await.unwrap(), "whoever looks first finds the same");
+    assert!(complete(&schema, conn, &first).await);
+    let released = claim(conn, 1).await.unwrap();
+    batches::give_back::<Postgres>(conn, &released.fence(), &Unfinished::Released).await.unwrap();
+    let failed = claim(conn, 1).await.unwrap();
+    let how = Unfinished::GaveUp { error: "x".into(), counted: true };
+    batches::give_back::<Postgres>(conn, &failed.fence(), &how).await.unwrap();
+    let revoked = claim(conn, 1).await.unwrap();
+    assert!(claim(conn, 2).await.is_none());
+    runs::change::<Postgres>(conn, run_id, Request::Stop { now: true }, None).await.unwrap();
+    runs::change::<Postgres>(conn, run_id, Request::Resume, None).await.unwrap();
+    plans::take::<Postgres>(conn, run_id, "planner").await.unwrap().unwrap();
+    assert!(!complete(&schema, conn, &revoked).await);
+    assert!(claim(conn, 1).await.is_some());
+}
+
+/// The race that a permit's epoch is for: the claim that is being committed is not in this one's snapshot, but its permit is.
+#[tokio::test]
+async fn a_permit_given_away_a_moment_ago_is_not_given_twice() {
+    let Some((_schema, pool, _)) = planned(2, Some(1)).await else { return };
+    let (mut first, mut second) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    // Holds the second one's statement between its snapshot and its look at the permits.
+    run(
+        &mut first,
+        "CREATE FUNCTION held() RETURNS boolean LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_advisory_xact_lock(7, 7); RETURN true; END $$;
+         SELECT pg_advisory_lock(7, 7)",
+    )
+    .await;
+    let statement = include_str!("../sql/postgres/claim_batch.sql")
+        .replace("WHERE r.status = 'running'", "WHERE held() AND r.status = 'running'");
+    assert!(statement.contains("held()"));
+    let claiming = tokio::spawn(async move {
+        let statement = Statement { sql: statement.into(), values: Vec::new() };
+        let statement = statement.bind("w2").bind("[\"a\"]").bind(None::<String>).bind("[]").bind(0_i64);
+        Postgres::fetch(&mut second, statement).await.unwrap().len()
+    });
+    while int(&mut first, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = 7")
+        .await
+        == 0
+    {
+        tokio::task::yield_now().await;
+    }
+    assert!(claim(&mut first, 1).await.is_some());
+    run(&mut first, "SELECT pg_advisory_unlock(7, 7)").await;
+    assert_eq!(claiming.await.unwrap(), 0, "one permit, one claim");
+}
+
+#[tokio::test]
+async fn a_completion_outside_its_own_transaction_completes_nothing() {
+    let Some((schema, pool, _)) = planned(1, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    let claim = claim(&mut conn, 1).await.unwrap();
+    assert!(!batches::complete::<Postgres>(&mut conn, &claim, 1).await.unwrap(), "without one");
+    let session = schema.session(&mut conn).await;
+    let mut tx = Postgres::begin_batch(&mut conn, &session, "999/1".into(), SILENCE).await.unwrap();
+    assert!(!batches::complete::<Postgres>(&mut tx, &claim, 1).await.unwrap(), "in another's");
+    tx.rollback().await.unwrap();
+    assert!(complete(&schema, &mut conn, &claim).await);
+}
+
+#[tokio::test]
+async fn a_stop_now_does_not_wait_for_the_batch_in_flight_and_what_it_revokes_cannot_commit() {
+    let Some((schema, pool, run_id)) = planned(2, None).await else { return };
+    let (mut worker, mut person) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    let claim = claim(&mut worker, 1).await.unwrap();
+    let session = schema.session(&mut worker).await;
+    let mut tx = Postgres::begin_batch(&mut worker, &session, claim.fence().to_string(), SILENCE).await.unwrap();
+    assert_eq!(batches::check::<Postgres>(&mut tx, &claim).await.unwrap(), Some(RunStatus::Running));
+    let change = runs::change::<Postgres>(&mut person, run_id, Request::Stop { now: true }, None).await.unwrap();
+    assert!(matches!(change, Change::Done { batches, .. } if batches.len() == 2));
+    assert!(!batches::complete::<Postgres>(&mut tx, &claim, 1).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_stop_now_that_meets_a_completion_waits_for_its_commit_and_lets_it_count() {
+    let Some((schema, pool, run_id)) = planned(1, None).await else { return };
+    let (mut worker, mut person) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    let claim = claim(&mut worker, 1).await.unwrap();
+    let session = schema.session(&mut worker).await;
+    let mut tx = Postgres::begin_batch(&mut worker, &session, claim.fence().to_string(), SILENCE).await.unwrap();
+    assert!(batches::complete::<Postgres>(&mut tx, &claim, 1).await.unwrap());
+    let stopping = tokio::spawn(async move {
+        runs::change::<Postgres>(&mut person, run_id, Request::Stop { now: true }, None).await.unwrap()
+    });
+    until_blocked(&pool, &schema).await;
+    tx.commit().await.unwrap();
+    assert!(matches!(stopping.await.unwrap(), Change::Done { batches, .. } if batches.is_empty()));
+    let batch = batches::select::<Postgres>(&mut worker, &[claim.batch.id]).await.unwrap().pop().unwrap();
+    assert_eq!(batch.status, BatchStatus::Completed);
+}
+
+/// Until some statement on this schema's tables waits for a lock.
+async fn until_blocked(pool: &PgPool, schema: &Schema) {
+    let mut conn = pool.acquire().await.unwrap();
+    loop {
+        let blocked: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND EXISTS (SELECT 1 FROM pg_locks w WHERE w.pid = l.pid AND NOT w.granted)",
+        )
+        .bind(schema.name())
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+        if blocked > 0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_resume_that_meets_the_same_run_being_started_names_it() {
+    let Some((schema, pool, old)) = planned(1, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    runs::change::<Postgres>(&mut conn, old, Request::Stop { now: false }, None).await.unwrap();
+    // Started, and not committed yet: nobody sees it, but its key is taken.
+    let mut host = pool.begin().await.unwrap();
+    let newer = runs::insert::<Postgres>(&mut host, &new_run(None)).await.unwrap().unwrap();
+    let resuming =
+        tokio::spawn(async move { runs::change::<Postgres>(&mut conn, old, Request::Resume, None).await.unwrap() });
+    until_blocked(&pool, &schema).await;
+    host.commit().await.unwrap();
+    assert_eq!(resuming.await.unwrap(), Change::Duplicate(newer));
+}
+
+/// A claim, a completion and a look at what is open stay as quick with many batches as with few.
+#[tokio::test]
+async fn claims_and_settling_are_answered_from_an_index() {
+    let Some((_schema, pool, run_id)) = planned(1, Some(1)).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    run(
+        &mut conn,
+        "INSERT INTO data_drip_backfill_run_batches (run_id, position, upto_key, planned_size, status, due_at, processed, started_at, finished_at)
+         SELECT 1, i, '[]', 1, 'completed', 0, 1, 1, 1 FROM generate_series(10, 50000) AS i;
+         INSERT INTO data_drip_backfill_run_batches (run_id, position, upto_key, planned_size, status, due_at)
+         SELECT 1, i, '[]', 1, 'pending', 0 FROM generate_series(60000, 70000) AS i;
+         ANALYZE data_drip_backfill_run_batches; ANALYZE data_drip_backfill_runs; ANALYZE data_drip_run_permits",
+    )
+    .await;
+    assert_eq!(run_id, RunId(1));
+    let sql = Postgres::SQL;
+    let lists = |statement: Statement| statement.bind("[\"a\"]").bind(None::<String>).bind("[]");
+    for (what, statement) in [
+        ("claim", lists(Statement::of(sql.claim_batch).bind("w")).bind(0_i64)),
+        ("peek", lists(Statement::of(sql.peek_batch))),
+        ("complete", Statement::of(sql.complete_batch).bind(1_i64).bind("w").bind(1_i64).bind(1_i64)),
+        ("settle", Statement::of(sql.select_settleable_runs)),
+        ("held", Statement::of(sql.select_claims).bind("w")),
+    ] {
+        let statement = Statement { sql: format!("EXPLAIN {}", statement.sql).into(), ..statement };
+        let rows = Postgres::fetch(&mut conn, statement).await.unwrap();
+        let plan: String = rows.iter().map(|row| Postgres::text(row, 0).unwrap().unwrap() + "\n").collect();
+        assert!(!plan.contains("Seq Scan on data_drip_backfill_run_batches"), "{what}:\n{plan}");
+    }
+}
