@@ -7,6 +7,8 @@ mod session;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;
+#[cfg(test)]
+mod walk_tests;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;

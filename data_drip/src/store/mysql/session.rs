@@ -200,3 +200,7 @@ impl Session for MySqlSession {
         // A deadline ends with its statement.
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
