@@ -52,6 +52,9 @@ pub struct KeySpec {
     /// and not part of what makes two of these the same: a column may be widened during a run.
     #[serde(skip)]
     pub(crate) types: Vec<KeyType>,
+    /// The index that orders the walk, where a statement can name it. What the table says now, as the types are.
+    #[serde(skip)]
+    pub(crate) index: Option<String>,
     /// Keep the optimizer from entering the table by an index of the filters': it would read all of that index for
     /// every batch. Advice of the moment, not part of what makes two of these the same.
     #[serde(default)]
@@ -234,6 +237,9 @@ pub trait Backend: Database + Sealed {
     /// Whether the greatest of a few keys, already in order, is best found by `max`.
     #[doc(hidden)]
     fn has_max(spec: &KeySpec) -> bool;
+    /// Has a statement enter the table by the index of the key, where it can be told to.
+    #[doc(hidden)]
+    fn by_key(select: &mut sea_query::SelectStatement, spec: &KeySpec);
     /// Locks the rows that a statement reads until the end of the transaction.
     #[doc(hidden)]
     fn lock_rows(select: &mut sea_query::SelectStatement);

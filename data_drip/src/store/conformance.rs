@@ -51,6 +51,7 @@ fn spec() -> KeySpec {
         columns: vec!["id".into()],
         nullable: Vec::new(),
         types: Vec::new(),
+        index: None,
         by_key_only: false,
     }
 }

@@ -15,7 +15,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sea_query::{Expr, LockType, MysqlQueryBuilder, QueryStatementWriter, SelectStatement};
+use sea_query::extension::mysql::{IndexHintScope, MySqlSelectStatementExt};
+use sea_query::{Alias, Expr, LockType, MysqlQueryBuilder, QueryStatementWriter, SelectStatement};
 use sea_query_sqlx::SqlxValues;
 use sqlx::error::DatabaseError;
 use sqlx::mysql::{MySql, MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
@@ -190,6 +191,13 @@ impl Backend for MySql {
 
     fn has_max(spec: &KeySpec) -> bool {
         spec.types.first().is_some_and(|first| first.form == KeyForm::Integer)
+    }
+
+    fn by_key(select: &mut SelectStatement, spec: &KeySpec) {
+        // Else a narrower index that covers the columns is scanned, and all of it sorted for each page.
+        if let Some(index) = &spec.index {
+            select.force_index(Alias::new(index), IndexHintScope::All);
+        }
     }
 
     fn lock_rows(select: &mut SelectStatement) {

@@ -187,6 +187,10 @@ impl Backend for Postgres {
         spec.types.first().is_some_and(|first| first.form == KeyForm::Integer)
     }
 
+    fn by_key(_: &mut SelectStatement, _: &KeySpec) {
+        // There is no such hint.
+    }
+
     fn lock_rows(select: &mut SelectStatement) {
         // Not FOR UPDATE: that would make inserts wait which refer to these rows.
         select.lock(LockType::NoKeyUpdate);

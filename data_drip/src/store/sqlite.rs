@@ -170,6 +170,10 @@ impl Backend for Sqlite {
         true
     }
 
+    fn by_key(_: &mut SelectStatement, _: &KeySpec) {
+        // There is no such hint.
+    }
+
     fn lock_rows(_: &mut SelectStatement) {
         // The transaction holds the database's only write lock from its first statement on.
     }

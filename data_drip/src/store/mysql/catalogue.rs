@@ -50,7 +50,7 @@ pub(super) async fn describe(
     if types.iter().any(|of| of.form == KeyForm::Instant) {
         check_time_zone(conn, name).await?;
     }
-    indexes::check(name, &spelt(&table), &indexes, &key)?;
+    let index = indexes::choose(name, &spelt(&table), &indexes, &key)?;
     let key = KeySpec {
         // As it was found: another connection may be in another database.
         schema: Some(table.schema),
@@ -58,6 +58,7 @@ pub(super) async fn describe(
         columns: key.iter().map(|column| column.name.clone()).collect(),
         nullable: Vec::new(),
         types,
+        index: Some(index),
         by_key_only: false,
     };
     Ok(Described { key, columns: columns.into_iter().map(|column| column.name).collect() })

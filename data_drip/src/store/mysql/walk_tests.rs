@@ -27,7 +27,7 @@ fn integer(least: i128, greatest: i128, seed: u64) -> String {
     let edges = [least, least + 1, greatest / 2, greatest - 1, greatest];
     match seed % 3 {
         0 => edges[usize::try_from(seed / 3 % 5).unwrap()].to_string(),
-        _ => (i128::from(seed % 200) - if least < 0 { 100 } else { 0 }).to_string(),
+        _ => (i128::from(seed % 20_000) - if least < 0 { 10_000 } else { 0 }).to_string(),
     }
 }
 
@@ -55,7 +55,7 @@ fn text(seed: u64) -> String {
         "?",
     ];
     let word = words[usize::try_from(seed % 20).unwrap()];
-    if seed / 20 % 3 == 0 { format!("'{word}'") } else { format!("'{word}{}'", seed / 60 % 40) }
+    if seed / 20 % 3 == 0 { format!("'{word}'") } else { format!("'{word}{}'", seed / 60 % 4_000) }
 }
 
 fn uuid(seed: u64) -> String {
@@ -149,10 +149,10 @@ fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// `None` where no server is named.
-async fn filled(kind: &Kind, rows: u64) -> Option<(Schema, MySqlConnection)> {
-    let (schema, mut conn) = Schema::with("SET NAMES utf8mb4").await?;
-    let mut script = format!("CREATE TABLE t (n integer, hit boolean, {}) ENGINE = InnoDB;", kind.columns);
+/// The table `t`, filled anew.
+async fn fill(conn: &mut MySqlConnection, kind: &Kind, rows: u64) {
+    let mut script =
+        format!("DROP TABLE IF EXISTS t; CREATE TABLE t (n integer, hit boolean, {}) ENGINE = InnoDB;", kind.columns);
     let columns = kind.key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
     let mut lines = Vec::new();
     for n in 0..rows {
@@ -163,8 +163,7 @@ async fn filled(kind: &Kind, rows: u64) -> Option<(Schema, MySqlConnection)> {
     if !lines.is_empty() {
         let _ = write!(script, "INSERT IGNORE INTO t ({columns}, n, hit) VALUES {};", lines.join(", "));
     }
-    run(&mut conn, &(script + "ANALYZE TABLE t")).await;
-    Some((schema, conn))
+    run(conn, &(script + "ANALYZE TABLE t")).await;
 }
 
 fn scope(kind: &Kind, hits_only: bool) -> Scope<MySql> {
@@ -216,11 +215,11 @@ async fn numbers(conn: &mut MySqlConnection, scope: &Scope<MySql>, spec: &KeySpe
     MySql::fetch(conn, statement).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-async fn covers_each_row_once(kind: &Kind, rows: u64, size: u64, hits_only: bool, mut pace: Pace) {
-    let Some((schema, mut conn)) = filled(kind, rows).await else { return };
+async fn covers_each_row_once(schema: &Schema, kind: &Kind, size: u64, hits_only: bool, mut pace: Pace) {
+    let mut conn = schema.connect().await;
     let scope = scope(kind, hits_only);
     let spec = scope.resolve(&mut conn).await.unwrap();
-    let ranges = walked(&schema, &mut conn, &scope, &spec, &mut pace, size).await;
+    let ranges = walked(schema, &mut conn, &scope, &spec, &mut pace, size).await;
     let mut covered = Vec::new();
     for (range, seen) in &ranges {
         let here = numbers(&mut conn, &scope, &spec, range).await;
@@ -236,13 +235,24 @@ async fn covers_each_row_once(kind: &Kind, rows: u64, size: u64, hits_only: bool
 
 #[tokio::test]
 async fn each_kind_of_key_is_walked_whatever_the_session_has_set() {
+    let Some(schema) = Schema::new().await else { return };
+    let mut conn = schema.connect().await;
     for kind in KINDS {
+        fill(&mut conn, kind, 200).await;
         for pace in [Pace::default(), Pace::striding(7)] {
-            covers_each_row_once(kind, 200, 11, true, pace.clone()).await;
-            covers_each_row_once(kind, 60, 1, false, pace).await;
+            covers_each_row_once(&schema, kind, 11, true, pace.clone()).await;
+            covers_each_row_once(&schema, kind, 1, false, pace).await;
         }
-        covers_each_row_once(kind, 0, 5, false, Pace::default()).await;
-        covers_each_row_once(kind, 1, 5, false, Pace::default()).await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_table_and_one_of_one_row_are_walked() {
+    let Some(schema) = Schema::new().await else { return };
+    let mut conn = schema.connect().await;
+    for rows in [0, 1] {
+        fill(&mut conn, &KINDS[0], rows).await;
+        covers_each_row_once(&schema, &KINDS[0], 5, false, Pace::default()).await;
     }
 }
 
@@ -260,8 +270,10 @@ async fn looked_at(conn: &mut MySqlConnection, statement: Statement) -> i64 {
 #[tokio::test]
 async fn the_keyset_predicate_reads_what_it_returns_and_no_more() {
     const PAGE: u64 = 10;
+    let Some(schema) = Schema::new().await else { return };
+    let mut conn = schema.connect().await;
     for kind in KINDS {
-        let Some((schema, mut conn)) = filled(kind, 3_000).await else { return };
+        fill(&mut conn, kind, 3_000).await;
         run(&mut conn, "CREATE INDEX by_hit ON t (hit, n); ANALYZE TABLE t").await;
         let scope = scope(kind, true);
         let spec = scope.resolve(&mut conn).await.unwrap();
@@ -282,7 +294,7 @@ async fn the_keyset_predicate_reads_what_it_returns_and_no_more() {
             let read = looked_at(&mut conn, statement).await;
             // A third of the rows match, a page is read twice, and what was read is read again where it is kept meanwhile.
             assert!(
-                read <= 20 * i64::try_from(PAGE).unwrap() && read * 3 < rows.max(60),
+                read <= 10 * i64::try_from(PAGE).unwrap(),
                 "{what} on {} reads {read} of {rows}: {sql}",
                 kind.columns
             );

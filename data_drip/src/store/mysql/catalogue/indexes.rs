@@ -58,11 +58,12 @@ fn visible(row: &MySqlRow) -> bool {
     !says("IS_VISIBLE", "NO") && !says("IGNORED", "YES")
 }
 
-/// Refuses a key without an index that it can be walked by; the message says what is wrong with the nearest one.
-pub(super) fn check(name: &TableName, table: &str, indexes: &[Index], key: &[&Column]) -> Result<(), Error> {
+/// The name of the index that the key is walked by. Refuses a key without one; the message says what is wrong with the
+/// nearest.
+pub(super) fn choose(name: &TableName, table: &str, indexes: &[Index], key: &[&Column]) -> Result<String, Error> {
     let over: Vec<_> = indexes.iter().filter(|index| index.is_over(key)).collect();
-    if over.iter().any(|index| index.unfit().is_none()) {
-        return Ok(());
+    if let Some(fit) = over.iter().find(|index| index.unfit().is_none()) {
+        return Ok(fit.name.clone());
     }
     let listed = key.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ");
     let mend = format!("`CREATE UNIQUE INDEX … ON {table} ({listed})`, or name another key with `.key(..)`");
