@@ -1,4 +1,5 @@
-//! The promises of the engine, each shown in one process; `crash.rs` shows them with processes that die.
+//! The promises of the engine, each shown in one process; `tests/crash/` shows them with processes that die.
+#![cfg(feature = "sqlite")]
 
 mod support;
 

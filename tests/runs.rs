@@ -1,4 +1,5 @@
 //! Asking for runs, refusing them, hooks, and runs whose code has changed.
+#![cfg(all(feature = "sqlite", feature = "testing"))]
 
 mod support;
 

@@ -51,9 +51,14 @@ pub struct KeySpec {
     /// The key columns' types in the words of the database, where keys are bound with a cast. What the table says now,
     /// and not part of what makes two of these the same: a column may be widened during a run.
     #[serde(skip)]
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "SQLite's keys bring their types along")
+    )]
     pub(crate) types: Vec<KeyType>,
     /// The index that orders the walk, where a statement can name it. What the table says now, as the types are.
     #[serde(skip)]
+    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "only MySQL's statements name indexes"))]
     pub(crate) index: Option<String>,
     /// Keep the optimizer from entering the table by an index of the filters': it would read all of that index for
     /// every batch. Advice of the moment, not part of what makes two of these the same.
@@ -134,6 +139,11 @@ pub trait Backend: Database + Sealed {
     /// Whether names that differ in case only are the same column.
     #[doc(hidden)]
     const NAMES_FOLD: bool;
+    /// What makes the engine's tables, and the migrator's own one.
+    #[doc(hidden)]
+    const MIGRATIONS: &'static [crate::store::migrate::File];
+    #[doc(hidden)]
+    const MIGRATOR_TABLE: &'static str;
     /// Control over one connection: guard, interruption, deadline.
     #[doc(hidden)]
     type Session: Session;
@@ -216,6 +226,9 @@ pub trait Backend: Database + Sealed {
     /// Writes a statement in the dialect.
     #[doc(hidden)]
     fn build(statement: &impl sea_query::QueryStatementWriter) -> Statement;
+    /// Bytes as they stand in a statement.
+    #[doc(hidden)]
+    fn bytes_literal(bytes: &[u8]) -> String;
     /// A value in the form that the database stores it in.
     #[doc(hidden)]
     fn value(value: &Value) -> Result<sea_query::Expr, Error>;

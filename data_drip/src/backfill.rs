@@ -30,7 +30,41 @@ pub type ConnectionOf<T> = <<T as Backfill>::Database as sqlx::Database>::Connec
 
 /// A backfill: which rows, and what to do with a batch of them.
 ///
-/// `#[backfill] impl …` emits this. Written by hand, a plain `async fn` will do for `process`.
+/// `#[backfill] impl …` emits this. Written by hand, a plain `async fn` will do for `process`:
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # mod host {
+/// use data_drip::backfill::{Backfill, Context};
+/// use data_drip::options::{Input, Options};
+/// use data_drip::sqlite::prelude::*;
+///
+/// struct AddRole;
+///
+/// impl Options for AddRole {
+///     const NAME: &'static str = "add_role";
+///
+///     fn parse(_: &mut Input<'_>) -> Option<Self> {
+///         Some(Self)
+///     }
+/// }
+///
+/// impl Backfill for AddRole {
+///     type Database = sqlx::Sqlite;
+///
+///     fn scope(&self) -> Scope {
+///         Scope::table("employees").filter(col("role").is_null())
+///     }
+///
+///     async fn process(&self, batch: &mut Batch<'_>, _: &Context) -> data_drip::Result {
+///         batch.update_all().set("role", "intern").execute().await?;
+///         Ok(())
+///     }
+/// }
+/// # }
+/// ```
+///
+/// It registers itself with nobody: give it to the builder with [`with`](crate::Builder::with).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is marked `#[backfill]` but has no `#[backfill] impl {Self} {{ … }}` block",
     label = "needs `fn scope` and one of `process_batch` / `process_element`",

@@ -191,16 +191,12 @@ fn check_config<DB: Backend>(config: &Config) -> Result<(), Error> {
         return wrong("a worker needs at least one slot".into());
     }
     if let Some(most) = DB::MAX_SLOTS.filter(|&most| config.slots > most) {
-        return wrong(format!(
-            "{} slots were asked for, but {} has one writer at a time: use {most}",
-            config.slots,
-            DB::LABEL
-        ));
+        return wrong(format!("{}, but {} has one writer at a time: use {most}", config.slots_by(), DB::LABEL));
     }
     if config.batch_size == 0 {
         return wrong("the batch size must be at least 1".into());
     }
-    if config.sleep > LONGEST_SLEEP || config.environment.sleep.is_some_and(|sleep| sleep > LONGEST_SLEEP) {
+    if config.sleep > LONGEST_SLEEP {
         return wrong("a pause of more than a day between two batches is a mistake in the unit".into());
     }
     if config.poll_interval.is_zero() {

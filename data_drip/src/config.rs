@@ -53,6 +53,14 @@ impl Config {
         self.environment.sleep.or(settings.sleep_ms.map(Duration::from_millis)).unwrap_or(self.sleep)
     }
 
+    /// Where the number of slots was set, for messages.
+    pub(crate) fn slots_by(&self) -> String {
+        match self.environment.concurrency {
+            Some(slots) => format!("DATA_DRIP_CONCURRENCY is `{slots}`"),
+            None => format!("{} slots were asked for", self.slots),
+        }
+    }
+
     /// Puts what operators said over what the code said.
     pub(crate) fn apply(&mut self, environment: Environment) {
         if let Some(slots) = environment.concurrency {
@@ -73,7 +81,7 @@ impl Config {
 pub(crate) struct Environment {
     concurrency: Option<usize>,
     batch_size: Option<u64>,
-    pub(crate) sleep: Option<Duration>,
+    sleep: Option<Duration>,
     queues: Option<Vec<String>>,
     poll_interval: Option<Duration>,
 }
@@ -86,10 +94,12 @@ impl Environment {
             concurrency: take(&get, &mut wrong, "DATA_DRIP_CONCURRENCY", "a whole number from 1", |text| {
                 text.parse().ok().filter(|&n| n >= 1)
             }),
-            batch_size: take(&get, &mut wrong, "DATA_DRIP_BATCH_SIZE", "a whole number from 1", |text| {
-                text.parse().ok().filter(|&n| n >= 1)
+            batch_size: take(&get, &mut wrong, "DATA_DRIP_BATCH_SIZE", "a whole number from 1 to 2^63 - 1", |text| {
+                text.parse().ok().filter(|&n| n >= 1 && i64::try_from(n).is_ok())
             }),
-            sleep: take(&get, &mut wrong, "DATA_DRIP_SLEEP", DURATION, duration),
+            sleep: take(&get, &mut wrong, "DATA_DRIP_SLEEP", "a duration of at most a day, such as `500ms`", |text| {
+                duration(text).filter(|pause| *pause <= LONGEST_SLEEP)
+            }),
             queues: take(&get, &mut wrong, "DATA_DRIP_QUEUES", "queue names separated by commas", queues),
             poll_interval: take(&get, &mut wrong, "DATA_DRIP_POLL_INTERVAL", DURATION, |text| {
                 duration(text).filter(|pause| !pause.is_zero())
@@ -173,14 +183,19 @@ mod tests {
         let error = read(&[
             ("DATA_DRIP_CONCURRENCY", "many"),
             ("DATA_DRIP_BATCH_SIZE", "0"),
-            ("DATA_DRIP_SLEEP", "5 parsecs"),
+            ("DATA_DRIP_SLEEP", "25h"),
             ("DATA_DRIP_QUEUES", "a,,b"),
             ("DATA_DRIP_POLL_INTERVAL", "0"),
         ])
         .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
-        for part in ["DATA_DRIP_CONCURRENCY is `many`", "BATCH_SIZE is `0`", "`5 parsecs`", "`a,,b`", "INTERVAL is `0`"]
-        {
+        for part in [
+            "DATA_DRIP_CONCURRENCY is `many`",
+            "BATCH_SIZE is `0`",
+            "DATA_DRIP_SLEEP is `25h`, which is not a duration of at most a day",
+            "`a,,b`",
+            "INTERVAL is `0`",
+        ] {
             assert!(error.to_string().contains(part), "{error}");
         }
     }
@@ -192,8 +207,21 @@ mod tests {
         assert_eq!(config.batch_size_for(&settings), 10);
         settings.batch_size = Some(20);
         assert_eq!(config.batch_size_for(&settings), 20);
-        config.apply(read(&[("DATA_DRIP_BATCH_SIZE", "30")]).unwrap());
+        assert_eq!(config.sleep_for(&settings), Duration::ZERO);
+        settings.sleep_ms = Some(40);
+        assert_eq!(config.sleep_for(&settings), Duration::from_millis(40));
+        let said = [
+            ("DATA_DRIP_BATCH_SIZE", "30"),
+            ("DATA_DRIP_SLEEP", "50ms"),
+            ("DATA_DRIP_CONCURRENCY", "6"),
+            ("DATA_DRIP_QUEUES", "slow"),
+            ("DATA_DRIP_POLL_INTERVAL", "7s"),
+        ];
+        config.apply(read(&said).unwrap());
         assert_eq!(config.batch_size_for(&settings), 30);
+        assert_eq!(config.sleep_for(&settings), Duration::from_millis(50));
+        assert_eq!((config.slots, config.poll_interval), (6, Duration::from_secs(7)));
+        assert_eq!(config.queues, ["slow"]);
     }
 
     #[test]

@@ -44,6 +44,12 @@ mod suggest;
 pub mod testing;
 mod walk;
 
+// What stands in the public interface, so that a host can name the very version.
+pub use chrono;
+pub use sqlx;
+#[cfg(feature = "dashboard")]
+pub use {axum, http};
+
 pub use api::DataDrip;
 pub use backfill::{Backfill, State};
 pub use builder::Builder;

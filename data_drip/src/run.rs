@@ -219,3 +219,92 @@ fn percent(processed: u64, total: Total, status: RunStatus) -> Option<f64> {
     let percent = processed as f64 / total.count as f64 * 100.0;
     Some(percent.min(if total.exact { 100.0 } else { 99.0 }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap_or_default()
+    }
+
+    /// Ten minutes in, 250 elements done at 5 a second.
+    fn run(status: RunStatus, total: impl Into<Option<Total>>) -> Run {
+        Run {
+            id: RunId(1),
+            backfill: "x".into(),
+            options: crate::options::Values::new(),
+            batch_size: 10,
+            sleep: Duration::ZERO,
+            limit: None,
+            queue: "default".into(),
+            concurrency: None,
+            max_attempts: 1,
+            timeout: None,
+            status,
+            backfiller: None,
+            error: None,
+            start_at: None,
+            created_at: at(0),
+            started_at: Some(at(0)),
+            finished_at: status.is_settled().then(|| at(500)),
+            planned: false,
+            total: total.into(),
+            counts: Counts { processed: 250, ..Counts::default() },
+            throughput: Some(5.0),
+            read_at: at(600),
+        }
+    }
+
+    fn exact(count: u64) -> Total {
+        Total { count, exact: true }
+    }
+
+    fn estimated(count: u64) -> Total {
+        Total { count, exact: false }
+    }
+
+    #[test]
+    fn a_running_run_shows_share_rate_and_what_is_left() {
+        let progress = run(RunStatus::Running, exact(1_000)).progress();
+        assert_eq!(progress.percent, Some(25.0));
+        assert_eq!(progress.throughput, Some(5.0));
+        assert_eq!(progress.remaining, Some(Duration::from_secs(150)));
+        assert_eq!(progress.elapsed, Some(Duration::from_mins(10)));
+    }
+
+    #[test]
+    fn an_estimate_never_shows_a_hundred_percent_before_the_end() {
+        assert_eq!(run(RunStatus::Running, estimated(250)).progress().percent, Some(99.0));
+        assert_eq!(run(RunStatus::Running, estimated(100)).progress().percent, Some(99.0));
+        assert_eq!(run(RunStatus::Running, exact(250)).progress().percent, Some(100.0));
+        assert_eq!(run(RunStatus::Completed, estimated(1_000)).progress().percent, Some(100.0));
+    }
+
+    #[test]
+    fn without_a_total_there_is_neither_share_nor_time_left() {
+        for total in [None, Some(estimated(0))] {
+            let progress = run(RunStatus::Running, total).progress();
+            assert_eq!((progress.percent, progress.remaining), (None, None));
+        }
+    }
+
+    #[test]
+    fn only_an_active_run_has_a_rate() {
+        for status in [RunStatus::Pending, RunStatus::Paused, RunStatus::Stopped, RunStatus::Failed] {
+            let progress = run(status, exact(1_000)).progress();
+            assert_eq!((progress.throughput, progress.remaining), (None, None), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_settled_run_took_the_time_until_it_was_settled_and_one_not_begun_took_none() {
+        assert_eq!(run(RunStatus::Failed, exact(1_000)).progress().elapsed, Some(Duration::from_secs(500)));
+        let mut early = run(RunStatus::Pending, None::<Total>);
+        early.started_at = None;
+        assert_eq!(early.progress().elapsed, None);
+        // A clock that jumped back shows no negative time.
+        early.started_at = Some(at(10_000));
+        assert_eq!(early.progress().elapsed, None);
+    }
+}

@@ -34,6 +34,8 @@ const MOST_AHEAD: usize = 512;
 const BREATH: Duration = Duration::from_secs(1);
 /// How long a count of the whole scope may take before it becomes an estimate.
 const COUNT: Duration = Duration::from_secs(1);
+/// How long the first batches have the machine to themselves before the count begins: it keeps a core busy.
+const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Plans every run that nobody else plans, until the engine drains.
 pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
@@ -369,12 +371,15 @@ impl<DB: Backend> Planner<'_, DB> {
             let _ended = ended.clone().drop_guard();
             self.steps(run, walk, plan, upper, &started).await
         };
+        let begun = async {
+            started.cancelled().await;
+            tokio::time::sleep(HEAD_START).await;
+        };
         let counting = async {
             tokio::select! {
                 biased;
                 () = ended.cancelled() => {}
-                // The first batch must not wait for the count.
-                () = started.cancelled() => if !counted { self.count(walk, upper, &ended).await },
+                () = begun => if !counted { self.count(walk, upper, &ended).await },
             }
         };
         tokio::join!(planning, counting).0

@@ -16,6 +16,9 @@ use crate::store::batches::{self, Claim, Unfinished};
 /// How long a slot leaves a run alone whose batch it had to give back unworked.
 const AFTER_RELEASE: Duration = Duration::from_millis(200);
 
+/// How long a slot waits that saw a batch and did not get it: about as long as a commit takes.
+const CONTENDED: Duration = Duration::from_millis(20);
+
 /// How long a slot works without a breath on a database with one writer, and how long that is: a twentieth of the time,
 /// so that a writer with a busy timeout of a few seconds always gets through.
 const STREAK: Duration = Duration::from_secs(2);
@@ -44,6 +47,14 @@ pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
         slot.breathe().await;
         next = slot.run(claim).await;
     }
+}
+
+/// What a look for work has found.
+enum Found {
+    Batch(Box<Claim>),
+    /// There was something, and others are just taking it.
+    Contended,
+    Nothing,
 }
 
 struct Slot<DB: Backend> {
@@ -78,8 +89,9 @@ impl<DB: Backend> Slot<DB> {
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);
         let pause = match self.claim().await {
-            Ok(Some(claim)) => return Some(claim),
-            Ok(None) => schedule::jittered(engine.core.config.poll_interval),
+            Ok(Found::Batch(claim)) => return Some(*claim),
+            Ok(Found::Contended) => schedule::jittered(CONTENDED),
+            Ok(Found::Nothing) => schedule::jittered(engine.core.config.poll_interval),
             Err(error) => {
                 // A busy database is everyday life on SQLite; anything else should be seen.
                 if DB::is_transient(&error) {
@@ -101,19 +113,24 @@ impl<DB: Backend> Slot<DB> {
         None
     }
 
-    async fn claim(&mut self) -> sqlx::Result<Option<Claim>> {
+    async fn claim(&mut self) -> sqlx::Result<Found> {
         let engine = Arc::clone(&self.engine);
         if !engine.lease.is_held() {
-            return Ok(None);
+            return Ok(Found::Nothing);
         }
         let skip = self.skip();
         let last = self.last;
         let link = self.link().await?;
         if !batches::peek::<DB>(link, &engine.wanted, &skip).await? {
-            return Ok(None);
+            return Ok(Found::Nothing);
         }
         let _turn = engine.turn().await;
-        batches::claim::<DB>(link, &engine.wanted, &skip, last).await
+        Ok(match batches::claim::<DB>(link, &engine.wanted, &skip, last).await? {
+            Some(claim) => Found::Batch(Box::new(claim)),
+            // With one writer at a time somebody has it for good; with several, what is locked may be free in a moment.
+            None if DB::MAX_SLOTS == Some(1) => Found::Nothing,
+            None => Found::Contended,
+        })
     }
 
     /// Lets others write, where the database has one writer.

@@ -1,5 +1,7 @@
 //! Bringing the engine's own tables up to date.
 
+use std::fmt::Write as _;
+
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
@@ -45,8 +47,34 @@ pub enum Migrate {
     /// At start-up, by `build()`: safe when many processes start at once.
     #[default]
     Apply,
-    /// Never: `build()` only checks, for roles that may not change the schema. The SQL is in `migrations/`.
+    /// Never: `build()` only checks, for roles that may not change the schema. [`Migrate::sql`] is what to run instead.
     Check,
+}
+
+impl Migrate {
+    /// The SQL that creates DataDrip's tables in an empty database, for whoever may change the schema to look at and run.
+    ///
+    /// It also notes in the migrator's own table what it did, so that a later [`Migrate::Apply`] goes on from there.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// println!("{}", data_drip::Migrate::sql::<sqlx::Sqlite>());
+    /// ```
+    pub fn sql<DB: Backend>() -> String {
+        let mut script = format!("{}\n", DB::MIGRATOR_TABLE);
+        for migration in migrator(DB::MIGRATIONS).iter() {
+            let (version, checksum) = (migration.version, DB::bytes_literal(&migration.checksum));
+            let sql = migration.sql.as_str().trim();
+            let end = if sql.ends_with(';') { "" } else { ";" };
+            let _ = write!(
+                script,
+                "\n{sql}{end}\nINSERT INTO {TABLE} (version, description, success, checksum, execution_time)\n\
+                 VALUES ({version}, '{}', TRUE, {checksum}, 0);\n",
+                migration.description
+            );
+        }
+        script
+    }
 }
 
 /// The migrations of one dialect.
@@ -70,7 +98,7 @@ pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection) -> Result<(), 
     let row = one::<DB>(conn, Statement::of(DB::SQL.select_schema)).await.map_err(|error| {
         Error::new(
             ErrorKind::Configuration,
-            "DataDrip's tables are missing: start once with `Migrate::Apply`, or apply the SQL in `migrations/`",
+            "DataDrip's tables are missing: start once with `Migrate::Apply`, or run what `Migrate::sql` prints",
         )
         .caused_by(error)
     })?;
@@ -93,7 +121,7 @@ pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection) -> Result<(), 
             ErrorKind::Version,
             format!(
                 "DataDrip's tables are at version {found}, this build needs {VERSION}: \
-                 start once with `Migrate::Apply`, or apply the SQL in `migrations/`"
+                 start once with `Migrate::Apply`, or run what `Migrate::sql` prints"
             ),
         ));
     }
@@ -116,7 +144,18 @@ pub(crate) mod sqlite {
     use super::{Error, ErrorKind, FILE_COUNT, File, Migrate, check, is_current, migrator};
     use crate::backend::Backend;
 
-    pub(crate) const FILES: [File; FILE_COUNT] = files_of!("sqlite");
+    /// SQLite's migrations.
+    pub(crate) const FILES: &[File; FILE_COUNT] = &files_of!("sqlite");
+
+    /// The migrator's own table, as sqlx makes it.
+    pub(crate) const MIGRATOR_TABLE: &str = "CREATE TABLE IF NOT EXISTS data_drip_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+);";
 
     /// sqlx's own lock is a no-op on SQLite: processes that start together would run the same migration twice. The
     /// write lock of `BEGIN IMMEDIATE` makes them wait for each other; the migrator's transactions become savepoints.
@@ -142,7 +181,7 @@ pub(crate) mod sqlite {
     pub(crate) async fn apply(conn: &mut SqliteConnection) -> sqlx::Result<()> {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
         // What `run` does once it has its connection; `run` itself asks for a bound that a boxed future cannot prove.
-        migrator(&FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
+        migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
             other => sqlx::Error::Migrate(Box::new(other)),
         })?;
@@ -160,7 +199,18 @@ pub(crate) mod postgres {
     use crate::backend::Statement;
     use crate::store::{Columns, one};
 
-    pub(crate) const FILES: [File; FILE_COUNT] = files_of!("postgres");
+    /// PostgreSQL's migrations.
+    pub(crate) const FILES: &[File; FILE_COUNT] = &files_of!("postgres");
+
+    /// The migrator's own table, as sqlx makes it.
+    pub(crate) const MIGRATOR_TABLE: &str = "CREATE TABLE IF NOT EXISTS data_drip_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
+    success BOOLEAN NOT NULL,
+    checksum BYTEA NOT NULL,
+    execution_time BIGINT NOT NULL
+);";
 
     /// What the engine's own SQL needs: `pg_attribute.attgenerated` is the newest.
     const OLDEST: u32 = 120_000;
@@ -209,7 +259,7 @@ pub(crate) mod postgres {
 
     async fn apply_on(conn: &mut PgConnection) -> sqlx::Result<()> {
         let mut tx = conn.begin_with(BEGIN).await?;
-        migrator(&FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
+        migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
             other => sqlx::Error::Migrate(Box::new(other)),
         })?;
@@ -227,15 +277,21 @@ pub(crate) mod mysql {
     use crate::backend::Statement;
     use crate::store::{Columns, one};
 
-    pub(crate) const FILES: [File; FILE_COUNT] = files_of!("mysql");
+    /// MySQL's migrations.
+    pub(crate) const FILES: &[File; FILE_COUNT] = &files_of!("mysql");
+
+    /// The migrator's own table, as sqlx makes it, but in the engine that keeps its promises.
+    pub(crate) const MIGRATOR_TABLE: &str = "CREATE TABLE IF NOT EXISTS data_drip_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+) ENGINE = InnoDB;";
 
     /// Processes that start together wait for each other. The lock ends with its session, however that ends.
     const LOCK: &str = "SELECT GET_LOCK(CONCAT('data_drip_migrations/', MD5(DATABASE())), 60)";
-
-    /// As sqlx would create it, but in the engine that keeps its promises.
-    const TABLE: &str = "CREATE TABLE IF NOT EXISTS data_drip_migrations (version BIGINT PRIMARY KEY, \
-         description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
-         checksum BLOB NOT NULL, execution_time BIGINT NOT NULL) ENGINE = InnoDB";
 
     /// DDL commits as it goes: a process that was killed in the middle leaves its file marked as begun. Every file can be
     /// applied again.
@@ -302,14 +358,169 @@ pub(crate) mod mysql {
             let message = "another process has been migrating for a minute";
             return Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message)));
         }
-        conn.execute(TABLE).await?;
+        conn.execute(MIGRATOR_TABLE).await?;
         conn.execute(REPAIR).await?;
-        let mut migrator = migrator(&FILES);
+        let mut migrator = migrator(FILES);
         migrator.set_locking(false);
         migrator.run_direct(None, conn, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
             other => sqlx::Error::Migrate(Box::new(other)),
         })
+    }
+}
+
+#[cfg(all(test, feature = "mysql"))]
+mod mysql_tests {
+    use sqlx::MySql;
+
+    use super::*;
+    use crate::store::mysql::testing::{Schema, int, run};
+
+    #[tokio::test]
+    async fn tables_that_are_missing_are_named_and_those_made_by_hand_are_taken_on() {
+        let Some(schema) = Schema::new().await else { return };
+        let pool = schema.pool();
+        let error = mysql::run(&pool, Migrate::Check).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("Migrate::Apply"), "{error}");
+        let mut conn = schema.connect().await;
+        run(&mut conn, &Migrate::sql::<MySql>()).await;
+        mysql::run(&pool, Migrate::Check).await.unwrap();
+        mysql::apply(&schema.options()).await.unwrap();
+        assert_eq!(int(&mut conn, "SELECT COUNT(*) FROM data_drip_migrations").await, VERSION);
+        let kinds =
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND engine <> 'InnoDB'";
+        assert_eq!(int(&mut conn, kinds).await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_process_left_half_done_is_repaired_by_the_next_whichever_file_it_was() {
+        let Some(schema) = Schema::new().await else { return };
+        let mut conn = schema.connect().await;
+        for (version, _, _) in mysql::FILES {
+            mysql::apply(&schema.options()).await.unwrap();
+            // Killed after the file's own statement, before it was noted; or before that statement.
+            let later = format!("DELETE FROM data_drip_migrations WHERE version > {version}");
+            run(
+                &mut conn,
+                &format!("{later}; UPDATE data_drip_migrations SET success = FALSE WHERE version = {version}"),
+            )
+            .await;
+            run(&mut conn, "DELETE FROM data_drip_schema").await;
+            mysql::run(&schema.pool(), Migrate::Apply).await.unwrap();
+            assert_eq!(int(&mut conn, "SELECT COUNT(*) FROM data_drip_migrations WHERE success").await, VERSION);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_migrates_waits_for_who_was_first() {
+        let Some(schema) = Schema::new().await else { return };
+        let mut first = schema.connect().await;
+        let lock = "SELECT GET_LOCK(CONCAT('data_drip_migrations/', MD5(DATABASE())), 0)";
+        assert_eq!(int(&mut first, lock).await, 1);
+        let pool = schema.pool();
+        let second = tokio::spawn(async move { mysql::run(&pool, Migrate::Apply).await });
+        let waiting =
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User lock'";
+        while int(&mut first, waiting).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        run(&mut first, "DO RELEASE_ALL_LOCKS()").await;
+        second.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn servers_that_are_too_old_are_named() {
+        for (version, said) in [
+            ("10.5.9-MariaDB-log", Some("MariaDB 10.5: DataDrip needs 10.6")),
+            ("5.5.5-10.4.1-MariaDB", Some("MariaDB 10.4")),
+            ("5.7.44-log", Some("MySQL 5.7: DataDrip needs 8.0")),
+            ("10.6.0-MariaDB", None),
+            ("11.4.2-MariaDB-ubu2404", None),
+            ("8.0.36", None),
+            ("9.1.0", None),
+        ] {
+            let refused = mysql::too_old(version);
+            assert_eq!(refused.is_some(), said.is_some(), "{version}: {refused:?}");
+            assert!(said.is_none_or(|said| refused.unwrap().contains(said)), "{version}");
+        }
+    }
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod postgres_tests {
+    use sqlx::{Connection, Postgres};
+
+    use super::*;
+    use crate::store::postgres::testing::{Schema, int, run};
+
+    #[tokio::test]
+    async fn tables_that_are_missing_are_named_and_those_made_by_hand_are_taken_on() {
+        let Some(schema) = Schema::new().await else { return };
+        let pool = schema.pool();
+        let error = postgres::run(&pool, Migrate::Check).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("Migrate::Apply"), "{error}");
+        let mut conn = schema.connect().await;
+        run(&mut conn, &Migrate::sql::<Postgres>()).await;
+        postgres::run(&pool, Migrate::Check).await.unwrap();
+        postgres::apply(&schema.options()).await.unwrap();
+        assert_eq!(int(&mut conn, "SELECT count(*) FROM data_drip_migrations").await, VERSION);
+        let numbers: Vec<_> = postgres::FILES.iter().map(|file| file.0).collect();
+        assert_eq!(numbers, (1..=VERSION).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_ends_half_way_leaves_nothing_behind_and_holds_nobody_up() {
+        let Some((schema, mut conn)) = Schema::with("CREATE TABLE data_drip_run_permits (mine text)").await else {
+            return;
+        };
+        let error = postgres::run(&schema.pool(), Migrate::Apply).await.unwrap_err();
+        assert!(error.to_string().contains("data_drip_run_permits"), "{error}");
+        let left =
+            "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'";
+        assert_eq!(int(&mut conn, left).await, 1, "all files or none");
+        run(&mut conn, "DROP TABLE data_drip_run_permits").await;
+        postgres::run(&schema.pool(), Migrate::Apply).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_migrates_waits_for_who_was_first() {
+        let Some((schema, mut first)) = Schema::with("").await else { return };
+        let mut tx = first.begin().await.unwrap();
+        sqlx::query("SELECT pg_advisory_xact_lock(1684632681, hashtext(current_schema()))")
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let pool = schema.pool();
+        let second = tokio::spawn(async move { postgres::run(&pool, Migrate::Apply).await });
+        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+            AND objid::bigint = hashtext(current_schema())::bigint & 4294967295";
+        while int(&mut tx, waits).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        tx.commit().await.unwrap();
+        second.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_that_needs_a_newer_version_is_refused_and_one_that_is_only_newer_is_not() {
+        let Some((schema, mut conn)) = Schema::with("").await else { return };
+        let pool = schema.pool();
+        postgres::run(&pool, Migrate::Apply).await.unwrap();
+        run(
+            &mut conn,
+            "UPDATE data_drip_schema SET version = 1007;
+             INSERT INTO data_drip_migrations (version, description, success, checksum, execution_time)
+             VALUES (1007, 'newer', TRUE, '', 0)",
+        )
+        .await;
+        postgres::run(&pool, Migrate::Apply).await.unwrap();
+        run(&mut conn, "UPDATE data_drip_schema SET min_compatible_version = 1007").await;
+        for mode in [Migrate::Apply, Migrate::Check] {
+            let error = postgres::run(&pool, mode).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Version);
+        }
     }
 }
 
@@ -349,6 +560,20 @@ mod tests {
         let error = sqlite::run(&pool(&file).await, Migrate::Check).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("Migrate::Apply"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn tables_made_by_hand_from_the_printed_sql_are_taken_on_and_migrated_no_second_time() {
+        let file = File::new();
+        let pool = pool(&file).await;
+        say(&pool, &Migrate::sql::<sqlx::Sqlite>()).await;
+        sqlite::run(&pool, Migrate::Check).await.unwrap();
+        // As an older version left it: there is something to look for.
+        say(&pool, "UPDATE data_drip_schema SET version = 1").await;
+        let error = sqlite::run(&pool, Migrate::Check).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Version);
+        assert!(error.to_string().contains("are at version 1, this build needs"), "{error}");
+        sqlite::apply(&mut pool.acquire().await.unwrap()).await.unwrap();
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
-use crate::store::migrate::Migrate;
+use crate::store::migrate::{self, Migrate};
 
 impl Sealed for MySql {}
 
@@ -43,6 +43,8 @@ impl Backend for MySql {
     const LABEL: &'static str = "MySQL";
     const MAX_SLOTS: Option<usize> = None;
     const SQL: &'static crate::store::Sql = &crate::store::MYSQL;
+    const MIGRATIONS: &'static [migrate::File] = migrate::mysql::FILES;
+    const MIGRATOR_TABLE: &'static str = migrate::mysql::MIGRATOR_TABLE;
     // A statement takes 65,535. MariaDB's optimizer looks up to 16,000 values in an index, and reads the table for more.
     const MAX_VALUES: usize = 10_000;
     const NAMES_FOLD: bool = true;
@@ -165,6 +167,11 @@ impl Backend for MySql {
         Statement { sql: sql.into(), values: values.0 }
     }
 
+    fn bytes_literal(bytes: &[u8]) -> String {
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("x'{}'", digits.collect::<String>())
+    }
+
     fn value(value: &scope::Value) -> Result<Expr, Error> {
         Ok(values::bind(value))
     }
@@ -231,7 +238,7 @@ impl Backend for MySql {
     }
 
     fn migrate(pool: &Pool<MySql>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(crate::store::migrate::mysql::run(pool, mode))
+        Box::pin(migrate::mysql::run(pool, mode))
     }
 
     fn call_to_stop(_: &Pool<MySql>, _: RunId) -> Option<Box<dyn Send + Sync>> {

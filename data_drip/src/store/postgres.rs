@@ -35,7 +35,7 @@ use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
-use crate::store::migrate::Migrate;
+use crate::store::migrate::{self, Migrate};
 
 impl Sealed for Postgres {}
 
@@ -51,6 +51,8 @@ impl Backend for Postgres {
     const LABEL: &'static str = "PostgreSQL";
     const MAX_SLOTS: Option<usize> = None;
     const SQL: &'static crate::store::Sql = &crate::store::POSTGRES;
+    const MIGRATIONS: &'static [migrate::File] = migrate::postgres::FILES;
+    const MIGRATOR_TABLE: &'static str = migrate::postgres::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 65_535;
     const NAMES_FOLD: bool = false;
     type Session = PostgresSession;
@@ -158,6 +160,12 @@ impl Backend for Postgres {
         Statement { sql: typed(sql, &values.0).into(), values: values.0 }
     }
 
+    fn bytes_literal(bytes: &[u8]) -> String {
+        // Not '\x…': what a backslash means is a setting.
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("decode('{}', 'hex')", digits.collect::<String>())
+    }
+
     fn value(value: &scope::Value) -> Result<Expr, Error> {
         Ok(values::bind(value))
     }
@@ -224,7 +232,7 @@ impl Backend for Postgres {
     }
 
     fn migrate(pool: &Pool<Postgres>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(crate::store::migrate::postgres::run(pool, mode))
+        Box::pin(migrate::postgres::run(pool, mode))
     }
 
     fn call_to_stop(_: &Pool<Postgres>, _: RunId) -> Option<Box<dyn Send + Sync>> {

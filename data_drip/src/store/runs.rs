@@ -131,9 +131,10 @@ fn total_of(total: Option<u64>, exact: bool, limit: Option<u64>, planned: u64) -
     Some(Total { count, exact: exact && total >= Some(planned) })
 }
 
-/// Elements per second from the first batch of the window, at most a minute ago, until now.
+/// Elements per second since the oldest of the batches that ended within the last minute began: a batch that took
+/// longer than the minute did not do all of its work in it.
 fn rate(count: u64, from: DateTime<Utc>, now: DateTime<Utc>) -> Option<f64> {
-    let window = (now - from).num_milliseconds().clamp(1, 60_000);
+    let window = (now - from).num_milliseconds().max(1);
     #[expect(clippy::cast_precision_loss, reason = "a rate to be shown")]
     let rate = count as f64 * 1000.0 / window as f64;
     (count > 0).then_some(rate)
@@ -493,6 +494,17 @@ mod tests {
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
         assert_eq!(keys[0], active_key("a", "{}", None));
+    }
+
+    #[test]
+    fn a_rate_counts_the_whole_time_of_batches_longer_than_its_window() {
+        let now = Utc::now();
+        let ago = |seconds| now - chrono::TimeDelta::seconds(seconds);
+        assert_eq!(rate(100, ago(10), now), Some(10.0));
+        assert_eq!(rate(3_000, ago(300), now), Some(10.0));
+        assert_eq!(rate(0, ago(10), now), None);
+        // A clock that jumped back must not divide by nothing.
+        assert_eq!(rate(1, ago(-5), now), Some(1_000.0));
     }
 
     #[test]

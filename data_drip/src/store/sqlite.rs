@@ -34,7 +34,7 @@ use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
-use crate::store::migrate::Migrate;
+use crate::store::migrate::{self, Migrate};
 
 impl Sealed for Sqlite {}
 
@@ -43,6 +43,8 @@ impl Backend for Sqlite {
     // One writer at a time, whoever it is: a second slot would only wait for the first.
     const MAX_SLOTS: Option<usize> = Some(1);
     const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
+    const MIGRATIONS: &'static [migrate::File] = migrate::sqlite::FILES;
+    const MIGRATOR_TABLE: &'static str = migrate::sqlite::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 32_766;
     const NAMES_FOLD: bool = true;
     type Session = SqliteSession;
@@ -142,6 +144,11 @@ impl Backend for Sqlite {
         Statement { sql: sql.into(), values: values.0 }
     }
 
+    fn bytes_literal(bytes: &[u8]) -> String {
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("x'{}'", digits.collect::<String>())
+    }
+
     fn value(value: &scope::Value) -> Result<Expr, Error> {
         values::bind(value)
     }
@@ -203,7 +210,7 @@ impl Backend for Sqlite {
     }
 
     fn migrate(pool: &Pool<Sqlite>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(crate::store::migrate::sqlite::run(pool, mode))
+        Box::pin(migrate::sqlite::run(pool, mode))
     }
 
     fn call_to_stop(pool: &Pool<Sqlite>, run: RunId) -> Option<Box<dyn Send + Sync>> {
@@ -273,7 +280,7 @@ fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
     Some(error.code()?.parse::<i32>().ok()? & 0xff)
 }
 
-/// The one place where SQL text crosses to sqlx: every value of it is bound.
+/// Where statements of the engine and of scopes cross to sqlx: every value of them is bound.
 fn query(statement: Statement) -> sqlx::Result<Query<'static, Sqlite, SqliteArguments>> {
     /// Statements with more values than this are lists of keys, each of another length: not worth keeping prepared.
     const KEPT: usize = 100;

@@ -122,11 +122,10 @@ pub(super) fn scope_return(item: &ImplItemFn, wanted: &str, errors: &mut Errors)
 }
 
 /// Whether a type is known by its looks to be no scope. The trait would find out too, but at each place that needs the
-/// database behind it.
+/// database behind it. An alias of a host's own is taken when its name ends as the type's does.
 fn is_no_scope(ty: &Type) -> bool {
-    const KNOWN: [&str; 7] = ["Vec", "Option", "Result", "Box", "String", "bool", "Filter"];
     match ty {
-        Type::Path(path) => path.path.segments.last().is_some_and(|last| KNOWN.iter().any(|name| last.ident == name)),
+        Type::Path(path) => path.path.segments.last().is_none_or(|last| !last.ident.to_string().ends_with("Scope")),
         Type::ImplTrait(_) | Type::Reference(_) | Type::Tuple(_) | Type::Array(_) => true,
         _ => false,
     }

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! The tables are Markdown. Files go to the temporary folder (`TMPDIR`), about 1 GB of them, and are removed.
+#![forbid(unsafe_code)]
 
 mod backfills;
 mod child;

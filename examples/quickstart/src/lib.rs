@@ -10,6 +10,7 @@
 //! - [`terminal`]: what a person sees meanwhile
 //!
 //! It is a library so that its tests can name the backfills; `main.rs` is the program.
+#![forbid(unsafe_code)]
 
 pub mod backfills;
 pub mod check;

@@ -1,5 +1,6 @@
 //! `cargo run -p quickstart`: loads real data, runs a backfill over it, checks the result, and serves the application
 //! with the dashboard until Ctrl-C.
+#![forbid(unsafe_code)]
 
 use std::env;
 use std::path::PathBuf;

@@ -158,7 +158,7 @@ async fn fill(conn: &mut MySqlConnection, kind: &Kind, rows: u64) {
     for n in 0..rows {
         let seeds = [n.wrapping_mul(7_919), n.wrapping_mul(104_729), n * 31];
         let values = (0_u8..).zip(seeds).take(kind.key.len()).map(|(i, seed)| (kind.value)(i, seed));
-        lines.push(format!("({}, {n}, {})", values.collect::<Vec<_>>().join(", "), n % 3 == 0));
+        lines.push(format!("({}, {n}, {})", values.collect::<Vec<_>>().join(", "), n % 4 == 0));
     }
     if !lines.is_empty() {
         let _ = write!(script, "INSERT IGNORE INTO t ({columns}, n, hit) VALUES {};", lines.join(", "));

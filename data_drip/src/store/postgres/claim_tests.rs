@@ -66,9 +66,9 @@ async fn complete(schema: &Schema, conn: &mut PgConnection, claim: &Claim) -> bo
     let mut tx = Postgres::begin_batch(conn, &session, claim.fence().to_string(), SILENCE).await.unwrap();
     let completed = batches::complete::<Postgres>(&mut tx, claim, 1).await.unwrap();
     if completed {
-        tx.commit().await.unwrap()
+        tx.commit().await.unwrap();
     } else {
-        tx.rollback().await.unwrap()
+        tx.rollback().await.unwrap();
     }
     completed
 }

@@ -35,7 +35,7 @@ fn text(seed: u64) -> String {
     let words =
         ["", "a", "A", "b", "B", "é", "É", "ß", "z:z", "it''s", "\"q\"", "😀", "10", "9", "int:5", "%_", "aA", "a "];
     let word = words[usize::try_from(seed % 18).unwrap()];
-    if seed / 18 % 3 == 0 { format!("'{word}'") } else { format!("'{word}{}'", seed / 54 % 40) }
+    if (seed / 18).is_multiple_of(3) { format!("'{word}'") } else { format!("'{word}{}'", seed / 54 % 40) }
 }
 
 fn uuid(seed: u64) -> String {

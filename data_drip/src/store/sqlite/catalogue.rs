@@ -119,6 +119,10 @@ async fn find(conn: &mut SqliteConnection, name: &TableName) -> Result<Table, Er
         "view" => "is a view: name the table behind it, and put the view's conditions into filters",
         "virtual" | "shadow" => "is a virtual table or a part of one, which has no key to walk: name an ordinary table",
         _ if table.schema == "temp" => "is a temporary table, which other connections do not see: name an ordinary one",
+        _ if table.schema != "main" => {
+            "is in an attached database, and SQLite does not commit to two files at once for certain: open that file as \
+             the pool's own database"
+        }
         _ if table.name.to_ascii_lowercase().starts_with("sqlite_") => "belongs to SQLite itself",
         _ => return Ok(table),
     };

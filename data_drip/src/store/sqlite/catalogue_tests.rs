@@ -32,6 +32,10 @@ const SCHEMA: &str = r#"
     CREATE VIEW seen AS SELECT * FROM employees;
     CREATE VIRTUAL TABLE docs USING fts5(body);
     CREATE TEMP TABLE scratch (id INTEGER PRIMARY KEY);
+    CREATE TABLE only_expr (id INTEGER PRIMARY KEY, code TEXT NOT NULL);
+    CREATE UNIQUE INDEX only_expr_lower ON only_expr (lower(code));
+    ATTACH ':memory:' AS elsewhere;
+    CREATE TABLE elsewhere.far (id INTEGER PRIMARY KEY);
     CREATE TABLE "we""ird.na me ü" ("i""d" INTEGER PRIMARY KEY, "select" TEXT);
 "#;
 
@@ -65,6 +69,9 @@ async fn what_cannot_be_walked_is_refused_with_the_mend() {
         (table("docs"), "name an ordinary table"),
         (table("docs_data"), "name an ordinary table"),
         (table("scratch"), "other connections do not see"),
+        (table("far"), "is in an attached database"),
+        (Scope::table(("elsewhere", "far")), "open that file as the pool's own database"),
+        (table("only_expr").key("code"), "no unique index over exactly these columns"),
         (table("sqlite_schema"), "belongs to SQLite"),
         (table("keyless"), "`VACUUM` may renumber it. Declare a primary key"),
         (table("floats"), "`id` of `floats` holds floating-point numbers"),

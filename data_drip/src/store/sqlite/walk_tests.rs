@@ -123,6 +123,24 @@ const KINDS: &[Kind] = &[
             )
         },
     },
+    // Its affinity is NUMERIC: texts that look like numbers become numbers, and these do not.
+    Kind {
+        table: "CREATE TABLE t (k UUID NOT NULL PRIMARY KEY, n INTEGER, hit INTEGER)",
+        key: &["k"],
+        named: false,
+        value: |_, s| {
+            format!(
+                "'{}'",
+                uuid::Uuid::from_u128(u128::from(s).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+            )
+        },
+    },
+    Kind {
+        table: "CREATE TABLE t (k UNSIGNED BIG INT NOT NULL UNIQUE, n INTEGER, hit INTEGER)",
+        key: &["k"],
+        named: true,
+        value: |_, s| (s.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1).to_string(),
+    },
     // Every storage class, ordered by SQLite: numbers, text, bytes.
     Kind {
         table: "CREATE TABLE t (k PRIMARY KEY, n INTEGER, hit INTEGER)",

@@ -1,4 +1,5 @@
 //! A second crate with backfills; it reaches `data_drip` by another path.
+#![forbid(unsafe_code)]
 
 /// What a crate that wraps `data_drip` would export.
 pub mod reexport {

@@ -1,4 +1,4 @@
-//! Hooks under the names that other libraries give them.
+//! A hook under the name that another library gives it: its moment.
 
 use data_drip::sqlite::prelude::*;
 
@@ -15,13 +15,7 @@ impl Fix {
         let _ = batch;
     }
 
-    async fn on_run_finished(&self, _run: &Run) {}
-
-    async fn on_failure(&self, _run: &Run) {}
-
     async fn after_batch(&self, _run: &Run, _batch: &RunBatch) {}
-
-    async fn run_completed(&self, _run: &Run) {}
 }
 
 fn main() {}
