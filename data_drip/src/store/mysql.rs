@@ -1,6 +1,10 @@
 //! MySQL and MariaDB.
 
 mod catalogue;
+#[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
+mod claim_tests;
 mod keys;
 mod script;
 mod session;

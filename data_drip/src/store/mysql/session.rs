@@ -27,6 +27,8 @@ use crate::backend::Session;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// There is no such savepoint.
 const NO_SAVEPOINT: u16 = 1305;
+/// There is no such connection.
+const NO_CONNECTION: u16 = 1094;
 
 /// What the connections of the executor have set, until a batch sets something else. A process that stands still in the
 /// middle of the engine's own bookkeeping must not hold a run's row for ever.
@@ -112,7 +114,9 @@ impl MySqlSession {
             true
         } else {
             if !answered && let Err(error) = in_step(conn).await {
-                self.close().await?;
+                if let Err(closing) = self.close().await {
+                    tracing::debug!(%closing, "a connection out of step could not be closed from elsewhere");
+                }
                 return Err(error);
             }
             release(conn).await?
@@ -132,7 +136,10 @@ impl MySqlSession {
             let mut other = self.0.options.connect().await?;
             let killed = other.execute(AssertSqlSafe(format!("KILL CONNECTION {}", self.0.id))).await;
             other.close().await?;
-            killed.map(drop)
+            match killed {
+                Err(error) if number(&error) != Some(NO_CONNECTION) => Err(error),
+                _ => Ok(()),
+            }
         };
         tokio::time::timeout(PATIENCE, closing).await.unwrap_or_else(|_| Err(lost("a connection could not be closed")))
     }
