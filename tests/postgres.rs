@@ -24,6 +24,9 @@ pub mod database {
     /// What a hand-written `COMMIT` and its like are told.
     pub const BROKEN: &str = "the batch's transaction was ended by user code";
 
+    /// Whether an error of a statement spoils its transaction.
+    pub const SPOILS: bool = true;
+
     /// A schema with rows to process and a ledger.
     pub struct Database {
         name: String,

@@ -51,8 +51,15 @@ pub struct KeySpec {
     /// The key columns' types in the words of the database, where keys are bound with a cast. What the table says now,
     /// and not part of what makes two of these the same: a column may be widened during a run.
     #[serde(skip)]
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite's keys bring their types along"))]
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "SQLite's keys bring their types along")
+    )]
     pub(crate) types: Vec<KeyType>,
+    /// The index that orders the walk, where a statement can name it. What the table says now, as the types are.
+    #[serde(skip)]
+    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "only MySQL's statements name indexes"))]
+    pub(crate) index: Option<String>,
     /// Keep the optimizer from entering the table by an index of the filters': it would read all of that index for
     /// every batch. Advice of the moment, not part of what makes two of these the same.
     #[serde(default)]
@@ -161,6 +168,9 @@ pub trait Backend: Database + Sealed {
     /// The same, for connections that walk and keep the books: they get by with little memory.
     #[doc(hidden)]
     fn frugal(options: ConnectOptions<Self>) -> ConnectOptions<Self>;
+    /// Sets what a connection of the executor's own has set from its opening on.
+    #[doc(hidden)]
+    fn own(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
     /// Takes control of a connection that was opened with these options.
     #[doc(hidden)]
     fn attach<'c>(
@@ -183,6 +193,10 @@ pub trait Backend: Database + Sealed {
         fence: String,
         silence: Duration,
     ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Self>>>;
+    /// Sets back what `begin_batch` has set and the end of its transaction has not. Not needed between one batch and the
+    /// next.
+    #[doc(hidden)]
+    fn finish_batch<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;
     /// Puts the guard around user code: from here on, an end of the transaction is noticed.
     #[doc(hidden)]
     fn guard<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;
@@ -265,6 +279,9 @@ pub trait Backend: Database + Sealed {
     /// Whether the greatest of a few keys, already in order, is best found by `max`.
     #[doc(hidden)]
     fn has_max(spec: &KeySpec) -> bool;
+    /// Has a statement enter the table by the index of the key, where it can be told to.
+    #[doc(hidden)]
+    fn by_key(select: &mut sea_query::SelectStatement, spec: &KeySpec);
     /// Locks the rows that a statement reads until the end of the transaction.
     #[doc(hidden)]
     fn lock_rows(select: &mut sea_query::SelectStatement);

@@ -338,7 +338,12 @@ impl<DB: Backend> Link<DB> {
     pub(crate) async fn release(mut self) {
         self.session.resume();
         self.session.lift();
-        if let Err(error) = DB::detach(&mut self.conn).await {
+        let (conn, session) = self.parts();
+        let given_back = match DB::finish_batch(&mut *conn, session).await {
+            Ok(()) => DB::detach(conn).await,
+            failed => failed,
+        };
+        if let Err(error) = given_back {
             tracing::debug!(%error, "a connection could not be given back as it was");
         }
     }

@@ -14,8 +14,8 @@
 //!
 //! How a click becomes a commit, with the files it passes, is told in `ARCHITECTURE.md` of the repository.
 
-#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
-compile_error!("data_drip needs a database: turn on its feature `sqlite` or `postgres`, or both");
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+compile_error!("data_drip needs a database: turn on one or more of its features `sqlite`, `postgres` and `mysql`");
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -103,5 +103,24 @@ pub mod postgres {
         pub type Batch<'t> = crate::batch::Batch<'t, sqlx::Postgres>;
         /// Backfills on one PostgreSQL database.
         pub type DataDrip = crate::api::DataDrip<sqlx::Postgres>;
+    }
+}
+
+/// Backfills on MySQL and MariaDB.
+#[cfg(feature = "mysql")]
+pub mod mysql {
+    /// What a file with MySQL or MariaDB backfills imports.
+    pub mod prelude {
+        pub use crate::backfill::State;
+        pub use crate::run::{Run, RunBatch};
+        pub use crate::{OptionEnum, backfill, col};
+        pub use sqlx::MySqlConnection as Connection;
+
+        /// Which rows, on MySQL.
+        pub type Scope = crate::scope::Scope<sqlx::MySql>;
+        /// One batch, on MySQL.
+        pub type Batch<'t> = crate::batch::Batch<'t, sqlx::MySql>;
+        /// Backfills on one MySQL database.
+        pub type DataDrip = crate::api::DataDrip<sqlx::MySql>;
     }
 }

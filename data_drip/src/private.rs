@@ -31,6 +31,9 @@ pub type AnyDatabase = sqlx::Sqlite;
 /// The same, where SQLite is not turned on.
 #[cfg(all(feature = "postgres", not(feature = "sqlite")))]
 pub type AnyDatabase = sqlx::Postgres;
+/// The same, where neither is.
+#[cfg(all(feature = "mysql", not(any(feature = "sqlite", feature = "postgres"))))]
+pub type AnyDatabase = sqlx::MySql;
 
 /// The body of a function that stands in for one with mistakes. Code that holds it does not compile.
 pub fn stub() -> ! {

@@ -138,6 +138,8 @@ pub enum Fault {
     Nested,
     /// A row that refers to none.
     Dangling,
+    /// A change of the schema.
+    Ddl,
     /// A statement that takes minutes.
     Long,
     /// User code that never ends, outside of the database.
@@ -205,6 +207,7 @@ async fn go_wrong(fault: Fault, batch: &mut Batch<'_>) -> data_drip::Result {
         Fault::CommitAndBegin => execute(batch, "COMMIT; BEGIN").await?,
         Fault::Nested => std::mem::forget(sqlx::Connection::begin(batch.conn()).await?),
         Fault::Dangling => execute(batch, "INSERT INTO pledges VALUES (-1)").await?,
+        Fault::Ddl => execute(batch, "CREATE TABLE made_by_a_batch (id integer)").await?,
         Fault::Long => sqlx::raw_sql(AssertSqlSafe(LONG)).execute(batch.conn()).await.map(drop)?,
         Fault::Hang => std::future::pending().await,
     }

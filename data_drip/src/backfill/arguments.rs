@@ -93,6 +93,13 @@ impl<'c> ConnectionArgument<'c, sqlx::Postgres> for &'c mut sqlx::PgConnection {
     }
 }
 
+#[cfg(feature = "mysql")]
+impl<'c> ConnectionArgument<'c, sqlx::MySql> for &'c mut sqlx::MySqlConnection {
+    fn from_connection(conn: &'c mut sqlx::MySqlConnection) -> Self {
+        conn
+    }
+}
+
 /// The first argument of `before_run` and of every hook.
 #[diagnostic::on_unimplemented(message = "the run is given as `&Run`, not as `{Self}`", label = "write `&Run`")]
 pub trait RunArgument<'r> {

@@ -151,7 +151,8 @@ impl<DB: Backend> Attempt<DB> {
         let worked = self.work(&mut tx, session, code).await;
         if let Worked::Ready(done) = worked {
             return match tx.commit().await {
-                Ok(()) => (Some(link), done.into()),
+                Ok(()) if done.next.is_some() => (Some(link), done.into()),
+                Ok(()) => (finished(link).await, done.into()),
                 // The database answered: it did not commit. Dropping `tx` has queued the rollback.
                 Err(error @ sqlx::Error::Database(_)) => (Some(link), self.failed(&error.into(), code)),
                 Err(error) => {
@@ -182,7 +183,7 @@ impl<DB: Backend> Attempt<DB> {
                 link.discard();
                 (None, ended)
             }
-            Ok(()) => (Some(link), ended),
+            Ok(()) => (finished(link).await, ended),
             Err(error) => {
                 tracing::warn!(%error, "a rollback was not answered: the connection is closed");
                 link.discard();
@@ -363,6 +364,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A driver whose worker thread has panicked, or a network that swallows packets, never answers.
 async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(unanswered()))
+}
+
+/// The link with its connection's settings as they were; `None` when the connection is gone.
+async fn finished<DB: Backend>(mut link: Link<DB>) -> Option<Link<DB>> {
+    let (conn, session) = link.parts();
+    match DB::finish_batch(conn, session).await {
+        Ok(()) => Some(link),
+        Err(error) => {
+            tracing::debug!(%error, "a connection was lost after its batch");
+            link.discard();
+            None
+        }
+    }
 }
 
 fn unanswered() -> sqlx::Error {

@@ -206,6 +206,7 @@ fn own_pool<DB: Backend>(options: ConnectOptions<DB>, connections: usize) -> Poo
     PoolOptions::<DB>::new()
         .max_connections(u32::try_from(connections).unwrap_or(u32::MAX))
         .acquire_timeout(Duration::from_secs(30))
+        .after_connect(|conn, _| DB::own(conn))
         .connect_lazy_with(options)
 }
 

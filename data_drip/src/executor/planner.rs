@@ -462,7 +462,10 @@ impl<DB: Backend> Planner<'_, DB> {
             }
             return Ok(Ok(held));
         }
-        tx.rollback().await?;
+        // However that goes: a connection that is gone has rolled back as well.
+        if let Err(error) = tx.rollback().await {
+            tracing::debug!(%error, "the rollback of before_run was not answered");
+        }
         session.resume();
         Ok(match (outcome, intact) {
             (Some(Err(failure)), _) => Err(failure),

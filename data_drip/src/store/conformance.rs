@@ -52,6 +52,7 @@ fn spec() -> KeySpec {
         columns: vec!["id".into()],
         nullable: Vec::new(),
         types: Vec::new(),
+        index: None,
         by_key_only: false,
     }
 }
@@ -861,6 +862,19 @@ macro_rules! conformance {
                     let (file, mut conn) = crate::store::sqlite::testing::File::with("").await;
                     crate::store::migrate::sqlite::apply(&mut conn).await.unwrap();
                     super::$behaviour::<sqlx::Sqlite>(super::Desk::new(conn, file.options()).await).await;
+                }
+            )*
+        }
+
+        #[cfg(feature = "mysql")]
+        mod mysql {
+            $(
+                #[tokio::test]
+                async fn $behaviour() {
+                    let Some(schema) = crate::store::mysql::testing::Schema::new().await else { return };
+                    crate::store::migrate::mysql::apply(&schema.options()).await.unwrap();
+                    let conn = schema.connect().await;
+                    super::$behaviour::<sqlx::MySql>(super::Desk::new(conn, schema.options()).await).await;
                 }
             )*
         }

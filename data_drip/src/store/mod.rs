@@ -9,6 +9,8 @@ pub(crate) mod charts;
 mod conformance;
 pub(crate) mod logs;
 pub(crate) mod migrate;
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
 pub(crate) mod overview;
 pub(crate) mod plans;
 #[cfg(feature = "postgres")]
@@ -66,6 +68,10 @@ pub(crate) static SQLITE: Sql = sql_of!("sqlite");
 /// PostgreSQL's statements.
 #[cfg(feature = "postgres")]
 pub(crate) static POSTGRES: Sql = sql_of!("postgres");
+
+/// MySQL's statements, and MariaDB's.
+#[cfg(feature = "mysql")]
+pub(crate) static MYSQL: Sql = sql_of!("mysql");
 
 /// Reads the columns of a row from left to right.
 pub(crate) struct Columns<'r, DB: Backend> {

@@ -62,6 +62,10 @@ impl Backend for Postgres {
         options
     }
 
+    fn own(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn attach<'c>(
         _: &'c mut PgConnection,
         options: &'c Arc<PgConnectOptions>,
@@ -89,6 +93,10 @@ impl Backend for Postgres {
             let statement = session.begin(conn.server_version_num(), &fence, silence);
             conn.begin_with(AssertSqlSafe(statement)).await
         })
+    }
+
+    fn finish_batch<'c>(_: &'c mut PgConnection, _: &'c PostgresSession) -> BoxFuture<'c, sqlx::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn guard<'c>(_: &'c mut PgConnection, session: &'c PostgresSession) -> BoxFuture<'c, sqlx::Result<()>> {
@@ -223,6 +231,10 @@ impl Backend for Postgres {
     fn has_max(spec: &KeySpec) -> bool {
         // UUIDs, bytes and others have none.
         spec.types.first().is_some_and(|first| first.form == KeyForm::Integer)
+    }
+
+    fn by_key(_: &mut SelectStatement, _: &KeySpec) {
+        // There is no such hint.
     }
 
     fn lock_rows(select: &mut SelectStatement) {

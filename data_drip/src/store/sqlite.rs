@@ -56,6 +56,10 @@ impl Backend for Sqlite {
         options.pragma("cache_size", "-256")
     }
 
+    fn own(_: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn attach<'c>(
         conn: &'c mut SqliteConnection,
         _: &'c Arc<SqliteConnectOptions>,
@@ -84,6 +88,10 @@ impl Backend for Sqlite {
     ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Sqlite>>> {
         // A process that stands still has the only write lock: nobody can take anything over before it lets go.
         Self::begin(conn)
+    }
+
+    fn finish_batch<'c>(_: &'c mut SqliteConnection, _: &'c SqliteSession) -> BoxFuture<'c, sqlx::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn guard<'c>(_: &'c mut SqliteConnection, session: &'c SqliteSession) -> BoxFuture<'c, sqlx::Result<()>> {
@@ -187,6 +195,10 @@ impl Backend for Sqlite {
 
     fn has_max(_: &KeySpec) -> bool {
         true
+    }
+
+    fn by_key(_: &mut SelectStatement, _: &KeySpec) {
+        // There is no such hint.
     }
 
     fn lock_rows(_: &mut SelectStatement) {

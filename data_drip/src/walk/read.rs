@@ -135,6 +135,7 @@ pub(super) fn page<DB: Backend>(
 ) -> Result<Statement, Error> {
     let columns = || spec.columns.iter().map(Alias::new);
     let mut page = rows(scope, spec, of, after, upto)?;
+    DB::by_key(&mut page, spec);
     page.columns(columns()).limit(limit);
     order(spec, &mut page, &Order::Asc);
     let mut last = Query::select();

@@ -78,6 +78,7 @@ pub(super) async fn describe(
         columns: key.iter().map(|column| column.name.clone()).collect(),
         nullable,
         types: Vec::new(),
+        index: None,
         by_key_only: false,
     };
     Ok(Described { key, columns: columns.into_iter().map(|column| column.name).collect() })

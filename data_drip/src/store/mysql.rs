@@ -1,0 +1,371 @@
+//! MySQL and MariaDB.
+
+mod catalogue;
+#[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
+mod claim_tests;
+mod explain;
+mod keys;
+mod script;
+mod session;
+#[cfg(test)]
+pub(crate) mod testing;
+mod values;
+#[cfg(test)]
+mod walk_tests;
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_query::extension::mysql::{IndexHintScope, MySqlSelectStatementExt};
+use sea_query::{Alias, Expr, LockType, MysqlQueryBuilder, QueryStatementWriter, SelectStatement};
+use sea_query_sqlx::SqlxValues;
+use sqlx::error::DatabaseError;
+use sqlx::mysql::{MySql, MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction, TypeInfo, ValueRef};
+
+use self::session::MySqlSession;
+use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Sealed, Statement};
+use crate::backfill::BoxFuture;
+use crate::error::Error;
+use crate::key::{Key, KeyPart};
+use crate::run::RunId;
+use crate::scope::{self, Scope, TableName};
+use crate::store::migrate::{self, Migrate};
+
+impl Sealed for MySql {}
+
+/// READ COMMITTED whatever the host's default is: each statement has to see what others have committed before it. A batch may
+/// have left `autocommit` off.
+const BEGIN: &str =
+    "SET SESSION autocommit = 1; SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE";
+
+impl Backend for MySql {
+    const LABEL: &'static str = "MySQL";
+    const MAX_SLOTS: Option<usize> = None;
+    const SQL: &'static crate::store::Sql = &crate::store::MYSQL;
+    const MIGRATIONS: &'static [migrate::File] = migrate::mysql::FILES;
+    const MIGRATOR_TABLE: &'static str = migrate::mysql::MIGRATOR_TABLE;
+    // A statement takes 65,535. MariaDB's optimizer looks up to 16,000 values in an index, and reads the table for more.
+    const MAX_VALUES: usize = 10_000;
+    const NAMES_FOLD: bool = true;
+    type Session = MySqlSession;
+
+    fn frugal(options: MySqlConnectOptions) -> MySqlConnectOptions {
+        options
+    }
+
+    fn own(conn: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(session::own(conn))
+    }
+
+    fn attach<'c>(
+        conn: &'c mut MySqlConnection,
+        options: &'c Arc<MySqlConnectOptions>,
+    ) -> BoxFuture<'c, sqlx::Result<MySqlSession>> {
+        Box::pin(MySqlSession::attach(conn, Arc::clone(options)))
+    }
+
+    fn detach(_: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        // What a batch has set, its end has set back.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn begin(conn: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<Transaction<'_, MySql>>> {
+        Box::pin(conn.begin_with(BEGIN))
+    }
+
+    fn begin_batch<'c>(
+        conn: &'c mut MySqlConnection,
+        session: &'c MySqlSession,
+        _: String,
+        silence: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, MySql>>> {
+        Box::pin(async move { conn.begin_with(AssertSqlSafe(session.begin(silence)?)).await })
+    }
+
+    fn finish_batch<'c>(conn: &'c mut MySqlConnection, session: &'c MySqlSession) -> BoxFuture<'c, sqlx::Result<()>> {
+        Box::pin(session.finish(conn))
+    }
+
+    fn guard<'c>(_: &'c mut MySqlConnection, session: &'c MySqlSession) -> BoxFuture<'c, sqlx::Result<()>> {
+        session.guard();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn unguard<'c>(
+        conn: &'c mut MySqlConnection,
+        session: &'c MySqlSession,
+        answered: bool,
+    ) -> BoxFuture<'c, sqlx::Result<bool>> {
+        Box::pin(session.unguard(conn, answered))
+    }
+
+    fn forget_statements(conn: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(conn.clear_cached_statements())
+    }
+
+    fn fetch(conn: &mut MySqlConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<MySqlRow>>> {
+        Box::pin(async move {
+            match positional(statement) {
+                Ok(statement) => query(statement)?.fetch_all(conn).await,
+                Err((script, values)) => script.run(conn, &values).await,
+            }
+        })
+    }
+
+    fn first(conn: &mut MySqlConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<MySqlRow>>> {
+        Box::pin(async move { Ok(Self::fetch(conn, statement).await?.into_iter().next()) })
+    }
+
+    fn first_before<'c>(
+        conn: &'c mut MySqlConnection,
+        session: &'c MySqlSession,
+        deadline: Instant,
+        statement: Statement,
+    ) -> BoxFuture<'c, sqlx::Result<Option<MySqlRow>>> {
+        Box::pin(async move {
+            Self::fetch_before(conn, session, deadline, statement).await.map(|rows| rows.into_iter().next())
+        })
+    }
+
+    fn fetch_before<'c>(
+        conn: &'c mut MySqlConnection,
+        _: &'c MySqlSession,
+        deadline: Instant,
+        mut statement: Statement,
+    ) -> BoxFuture<'c, sqlx::Result<Vec<MySqlRow>>> {
+        Box::pin(async move {
+            let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+            // The former for MariaDB, the latter for MySQL; to the other each is a comment.
+            if let Some(rest) = statement.sql.strip_prefix("SELECT ") {
+                let (seconds, millis) = (left / 1_000, left % 1_000);
+                statement.sql = Cow::Owned(format!(
+                    "/*M! SET STATEMENT max_statement_time = {seconds}.{millis:03} FOR */ \
+                     SELECT /*+ MAX_EXECUTION_TIME({left}) */ {rest}"
+                ));
+            }
+            // Another text each time: not worth keeping prepared.
+            query(statement)?.persistent(false).fetch_all(conn).await
+        })
+    }
+
+    fn execute(conn: &mut MySqlConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
+        Box::pin(async move {
+            match positional(statement) {
+                Ok(statement) => Ok(query(statement)?.execute(conn).await?.rows_affected()),
+                Err((script, values)) => Ok(script.run(conn, &values).await?.len() as u64),
+            }
+        })
+    }
+
+    fn int(row: &MySqlRow, index: usize) -> sqlx::Result<Option<i64>> {
+        let value = row.try_get_raw(index)?;
+        let kind = value.type_info();
+        let name = kind.name();
+        if name == "DECIMAL" {
+            let text: Option<String> = row.try_get_unchecked(index)?;
+            return text.map(|text| text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))).transpose();
+        }
+        if name.ends_with("UNSIGNED") {
+            let number: Option<u64> = row.try_get(index)?;
+            return number.map(|n| i64::try_from(n).map_err(|error| sqlx::Error::Decode(Box::new(error)))).transpose();
+        }
+        row.try_get_unchecked(index)
+    }
+
+    fn text(row: &MySqlRow, index: usize) -> sqlx::Result<Option<String>> {
+        row.try_get_unchecked(index)
+    }
+
+    fn build(statement: &impl QueryStatementWriter) -> Statement {
+        let (sql, values) = statement.build(MysqlQueryBuilder);
+        Statement { sql: sql.into(), values: values.0 }
+    }
+
+    fn bytes_literal(bytes: &[u8]) -> String {
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("x'{}'", digits.collect::<String>())
+    }
+
+    fn spelled(statement: &impl QueryStatementWriter) -> String {
+        statement.to_string(MysqlQueryBuilder)
+    }
+
+    fn shown(column: &str, most: u32) -> Expr {
+        explain::shown(column, most)
+    }
+
+    fn explain(conn: &mut MySqlConnection, statement: Statement) -> BoxFuture<'_, Result<Explanation, Error>> {
+        Box::pin(explain::explain(conn, statement))
+    }
+
+    fn read_only(conn: &mut MySqlConnection, on: bool) -> BoxFuture<'_, sqlx::Result<()>> {
+        let statement = if on { "SET SESSION TRANSACTION READ ONLY" } else { "SET SESSION TRANSACTION READ WRITE" };
+        Box::pin(async move { Self::execute(conn, Statement::of(statement)).await.map(drop) })
+    }
+
+    fn value(value: &scope::Value) -> Result<Expr, Error> {
+        Ok(values::bind(value))
+    }
+
+    fn key_text(spec: &KeySpec, place: usize) -> Expr {
+        keys::text(spec, place)
+    }
+
+    fn key_value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<Expr, Error> {
+        keys::value(spec, place, part)
+    }
+
+    fn key_after(spec: &KeySpec, after: &Key) -> Result<Expr, Error> {
+        keys::after(spec, after)
+    }
+
+    fn key_upto(spec: &KeySpec, upto: &Key) -> Result<Expr, Error> {
+        keys::upto(spec, upto)
+    }
+
+    fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
+        keys::among(spec, keys)
+    }
+
+    fn has_max(spec: &KeySpec) -> bool {
+        spec.types.first().is_some_and(|first| first.form == KeyForm::Integer)
+    }
+
+    fn by_key(select: &mut SelectStatement, spec: &KeySpec) {
+        // Else a narrower index that covers the columns is scanned, and all of it sorted for each page.
+        if let Some(index) = &spec.index {
+            select.force_index(Alias::new(index), IndexHintScope::All);
+        }
+    }
+
+    fn lock_rows(select: &mut SelectStatement) {
+        select.lock(LockType::Update);
+    }
+
+    fn describe<'c>(
+        conn: &'c mut MySqlConnection,
+        table: &'c TableName,
+        key: Option<&'c [String]>,
+    ) -> BoxFuture<'c, Result<Described, Error>> {
+        Box::pin(catalogue::describe(conn, table, key))
+    }
+
+    fn needs_key_order<'c>(
+        _: &'c mut MySqlConnection,
+        scope: &'c Scope<Self>,
+        _: &'c KeySpec,
+    ) -> BoxFuture<'c, Result<bool, Error>> {
+        // Which index is entered depends on statistics. Where those are wrong every batch would read all of the filters'.
+        Box::pin(std::future::ready(Ok(!scope.filters.is_empty())))
+    }
+
+    fn opaque(condition: Expr) -> Expr {
+        // MySQL sees through `(…) IS TRUE`.
+        Expr::cust_with_expr("CASE WHEN ? THEN 1 ELSE 0 END = 1", condition)
+    }
+
+    fn rows_about<'c>(conn: &'c mut MySqlConnection, spec: &'c KeySpec) -> BoxFuture<'c, Result<Option<u64>, Error>> {
+        Box::pin(catalogue::rows_about(conn, spec))
+    }
+
+    fn migrate(pool: &Pool<MySql>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(migrate::mysql::run(pool, mode))
+    }
+
+    fn call_to_stop(_: &Pool<MySql>, _: RunId) -> Option<Box<dyn Send + Sync>> {
+        // A batch's transaction does not lock what a stop writes: the database itself can say so.
+        None
+    }
+
+    fn is_called_to_stop(_: &Pool<MySql>, _: RunId) -> bool {
+        false
+    }
+
+    fn reads_beside_writer(_: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
+    fn is_in_memory(_: &Pool<MySql>) -> BoxFuture<'_, sqlx::Result<bool>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn is_transient(error: &(dyn StdError + 'static)) -> bool {
+        if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+            return match error {
+                sqlx::Error::Database(database) => number_of(&**database).is_some_and(passes),
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+                _ => false,
+            };
+        }
+        // Error types that keep only the source of an `sqlx::Error` show the driver's own.
+        if let Some(database) = error.downcast_ref::<Box<dyn DatabaseError>>() {
+            return number_of(&**database).is_some_and(passes);
+        }
+        error.downcast_ref::<MySqlDatabaseError>().is_some_and(|database| passes(database.number()))
+    }
+
+    fn is_stale(_: &(dyn StdError + 'static)) -> bool {
+        // The server prepares a statement anew when its tables have changed.
+        false
+    }
+
+    fn is_spoilt(_: &sqlx::Error) -> bool {
+        // A statement that fails is undone alone, or takes the whole transaction with it.
+        false
+    }
+
+    fn is_interrupted(error: &sqlx::Error) -> bool {
+        // Killed; past its time on MariaDB; past its time on MySQL.
+        matches!(number(error), Some(1317 | 1969 | 3024))
+    }
+}
+
+/// <https://mariadb.com/docs/server/reference/error-codes>, <https://dev.mysql.com/doc/mysql-errors/8.4/en/>
+fn passes(number: u16) -> bool {
+    matches!(
+        number,
+        // Lock timeout, deadlock, a row that changed since it was read.
+        1205 | 1213 | 1020
+        // Too many connections, of all and of this user.
+        | 1040 | 1203 | 1226
+        // The server is shutting down; the session was killed, or was silent for too long.
+        | 1053 | 1927 | 4031
+        // The network between.
+        | 1158..=1161
+    )
+}
+
+fn number_of(error: &dyn DatabaseError) -> Option<u16> {
+    error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+}
+
+fn number(error: &sqlx::Error) -> Option<u16> {
+    number_of(error.as_database_error()?)
+}
+
+/// A statement with its values in the order of their places, or the script that it is.
+fn positional(statement: Statement) -> Result<Statement, (Arc<script::Script>, Vec<sea_query::Value>)> {
+    match statement.sql {
+        Cow::Borrowed(sql) => {
+            let script = script::of(sql);
+            script.single(&statement.values).ok_or((script, statement.values))
+        }
+        // Built by sea-query, which is positional already.
+        Cow::Owned(_) => Ok(statement),
+    }
+}
+
+/// The one place where SQL text crosses to sqlx: every value of it is bound.
+fn query(statement: Statement) -> sqlx::Result<Query<'static, MySql, MySqlArguments>> {
+    /// Statements with more values than this are of another length each time: not worth keeping prepared.
+    const KEPT: usize = 100;
+    let kept = statement.values.len() <= KEPT;
+    let values = IntoArguments::<MySql>::into_arguments(SqlxValues(sea_query::Values(statement.values)));
+    Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
+}

@@ -1,0 +1,242 @@
+//! Claims and transitions that happen at once: what a database with many writers has to order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::MySqlPool;
+use sqlx::mysql::{MySql, MySqlConnection};
+use tokio::sync::Barrier;
+
+use crate::backend::{Backend, Statement};
+use crate::key::{Key, KeyPart, KeyRange};
+use crate::run::RunId;
+use crate::status::{BatchStatus, RunStatus};
+use crate::store::batches::{self, Claim, Unfinished, Wanted};
+use crate::store::mysql::testing::{Schema, int, run};
+use crate::store::plans::{self, Advance};
+use crate::store::runs::{self, Change, NewRun, Request};
+
+const SILENCE: Duration = Duration::from_secs(20);
+
+fn wanted(worker: usize) -> Wanted {
+    Wanted { worker: format!("w{worker}"), backfills: "[\"a\"]".into(), queues: None }
+}
+
+fn key(n: usize) -> Key {
+    Key(vec![KeyPart { tag: "bigint".into(), text: n.to_string() }])
+}
+
+/// A schema with a running run of so many batches.
+async fn planned(batches: usize, concurrency: Option<u32>) -> Option<(Schema, MySqlPool, RunId)> {
+    let schema = Schema::new().await?;
+    crate::store::migrate::mysql::apply(&schema.options()).await.unwrap();
+    let pool = schema.pool();
+    let mut conn = pool.acquire().await.unwrap();
+    let run = runs::insert::<MySql>(&mut conn, &new_run(concurrency)).await.unwrap().unwrap();
+    let (role, _) = plans::take::<MySql>(&mut conn, run, "planner").await.unwrap().unwrap();
+    let ranges: Vec<_> =
+        (0..batches).map(|n| (KeyRange { after: (n > 0).then(|| key(n)), upto: key(n + 1) }, 1)).collect();
+    let step = Advance { from: None, to: Some(&key(batches)), batches: &ranges, position: 1, done: true };
+    plans::advance::<MySql>(&mut conn, &role, &step).await.unwrap().unwrap();
+    Some((schema, pool, run))
+}
+
+fn new_run(concurrency: Option<u32>) -> NewRun {
+    NewRun {
+        backfill: "a".into(),
+        options: serde_json::Map::new(),
+        batch_size: 1,
+        sleep: Duration::ZERO,
+        limit: None,
+        queue: "default".into(),
+        concurrency,
+        max_attempts: 1,
+        timeout_ms: None,
+        backfiller: None,
+        start_at: None,
+    }
+}
+
+async fn claim(conn: &mut MySqlConnection, worker: usize) -> Option<Claim> {
+    batches::claim::<MySql>(conn, &wanted(worker), &[], None).await.unwrap()
+}
+
+async fn complete(schema: &Schema, conn: &mut MySqlConnection, claim: &Claim) -> bool {
+    let session = schema.session(conn).await;
+    let mut tx = MySql::begin_batch(conn, &session, claim.fence().to_string(), SILENCE).await.unwrap();
+    let completed = batches::complete::<MySql>(&mut tx, claim, 1).await.unwrap();
+    if completed {
+        tx.commit().await.unwrap();
+    } else {
+        tx.rollback().await.unwrap();
+    }
+    completed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_who_claim_at_once_share_the_batches_without_one_twice() {
+    const BATCHES: usize = 200;
+    let Some((_schema, pool, _)) = planned(BATCHES, None).await else { return };
+    let barrier = Arc::new(Barrier::new(8));
+    let claimers = (0..8).map(|worker| {
+        let (pool, barrier) = (pool.clone(), Arc::clone(&barrier));
+        tokio::spawn(async move {
+            let mut conn = pool.acquire().await.unwrap();
+            barrier.wait().await;
+            let mut claimed = Vec::new();
+            // Nothing to claim can mean that the rest is locked by a claim that is being committed.
+            while batches::peek::<MySql>(&mut conn, &wanted(worker), &[]).await.unwrap() {
+                claimed.extend(claim(&mut conn, worker).await.map(|claim| claim.batch.position));
+            }
+            claimed
+        })
+    });
+    let mut all = Vec::new();
+    for claimer in claimers.collect::<Vec<_>>() {
+        all.extend(claimer.await.unwrap());
+    }
+    all.sort_unstable();
+    assert_eq!(all, (1..=BATCHES as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_on_concurrency_holds_when_many_claim_at_once() {
+    const BATCHES: usize = 60;
+    let Some((schema, pool, _)) = planned(BATCHES, Some(2)).await else { return };
+    let schema = Arc::new(schema);
+    let claimers = (0..6).map(|worker| {
+        let (pool, schema) = (pool.clone(), Arc::clone(&schema));
+        tokio::spawn(async move {
+            let mut conn = pool.acquire().await.unwrap();
+            let mut most = 0;
+            let open = "SELECT COUNT(*) FROM data_drip_backfill_run_batches WHERE status IN ('pending', 'running')";
+            while int(&mut conn, open).await > 0 {
+                let Some(claim) = claim(&mut conn, worker).await else { continue };
+                let running = "SELECT COUNT(*) FROM data_drip_backfill_run_batches WHERE status = 'running'";
+                most = most.max(int(&mut conn, running).await);
+                assert!(complete(&schema, &mut conn, &claim).await);
+            }
+            most
+        })
+    });
+    let mut most = 0;
+    for claimer in claimers.collect::<Vec<_>>() {
+        most = most.max(claimer.await.unwrap());
+    }
+    assert!((1..=2).contains(&most), "{most} in flight");
+}
+
+#[tokio::test]
+async fn a_permit_is_free_however_its_batch_ended() {
+    let Some((schema, pool, run_id)) = planned(6, Some(1)).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    let conn = &mut *conn;
+    let first = claim(conn, 1).await.unwrap();
+    assert!(claim(conn, 2).await.is_none());
+    assert!(!batches::peek::<MySql>(conn, &wanted(2), &[]).await.unwrap(), "whoever looks first finds the same");
+    assert!(complete(&schema, conn, &first).await);
+    let released = claim(conn, 1).await.unwrap();
+    batches::give_back::<MySql>(conn, &released.fence(), &Unfinished::Released).await.unwrap();
+    let failed = claim(conn, 1).await.unwrap();
+    let how = Unfinished::GaveUp { error: "x".into(), counted: true };
+    batches::give_back::<MySql>(conn, &failed.fence(), &how).await.unwrap();
+    let revoked = claim(conn, 1).await.unwrap();
+    assert!(claim(conn, 2).await.is_none());
+    runs::change::<MySql>(conn, run_id, Request::Stop { now: true }, None).await.unwrap();
+    runs::change::<MySql>(conn, run_id, Request::Resume, None).await.unwrap();
+    plans::take::<MySql>(conn, run_id, "planner").await.unwrap().unwrap();
+    assert!(!complete(&schema, conn, &revoked).await);
+    assert!(claim(conn, 1).await.is_some());
+}
+
+#[tokio::test]
+async fn a_stop_now_does_not_wait_for_the_batch_in_flight_and_what_it_revokes_cannot_commit() {
+    let Some((schema, pool, run_id)) = planned(2, None).await else { return };
+    let (mut worker, mut person) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    let claim = claim(&mut worker, 1).await.unwrap();
+    let session = schema.session(&mut worker).await;
+    let mut tx = MySql::begin_batch(&mut worker, &session, claim.fence().to_string(), SILENCE).await.unwrap();
+    assert_eq!(batches::check::<MySql>(&mut tx, &claim).await.unwrap(), Some(RunStatus::Running));
+    let change = runs::change::<MySql>(&mut person, run_id, Request::Stop { now: true }, None).await.unwrap();
+    assert!(matches!(change, Change::Done { batches, .. } if batches.len() == 2));
+    assert!(!batches::complete::<MySql>(&mut tx, &claim, 1).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_stop_now_that_meets_a_completion_waits_for_its_commit_and_lets_it_count() {
+    let Some((schema, pool, run_id)) = planned(1, None).await else { return };
+    let (mut worker, mut person) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    let claim = claim(&mut worker, 1).await.unwrap();
+    let session = schema.session(&mut worker).await;
+    let mut tx = MySql::begin_batch(&mut worker, &session, claim.fence().to_string(), SILENCE).await.unwrap();
+    assert!(batches::complete::<MySql>(&mut tx, &claim, 1).await.unwrap());
+    let stopping = tokio::spawn(async move {
+        runs::change::<MySql>(&mut person, run_id, Request::Stop { now: true }, None).await.unwrap()
+    });
+    until_blocked(&pool).await;
+    tx.commit().await.unwrap();
+    assert!(matches!(stopping.await.unwrap(), Change::Done { batches, .. } if batches.is_empty()));
+    let batch = batches::select::<MySql>(&mut worker, &[claim.batch.id]).await.unwrap().pop().unwrap();
+    assert_eq!(batch.status, BatchStatus::Completed);
+}
+
+/// Until some transaction of this database waits for a lock.
+async fn until_blocked(pool: &MySqlPool) {
+    let mut conn = pool.acquire().await.unwrap();
+    let blocked = "SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p
+        ON p.id = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()";
+    while int(&mut conn, blocked).await == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_resume_that_meets_the_same_run_being_started_names_it() {
+    let Some((_schema, pool, old)) = planned(1, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    runs::change::<MySql>(&mut conn, old, Request::Stop { now: false }, None).await.unwrap();
+    // Started, and not committed yet: nobody sees it, but its key is taken.
+    let mut host = pool.begin().await.unwrap();
+    let newer = runs::insert::<MySql>(&mut host, &new_run(None)).await.unwrap().unwrap();
+    let resuming =
+        tokio::spawn(async move { runs::change::<MySql>(&mut conn, old, Request::Resume, None).await.unwrap() });
+    until_blocked(&pool).await;
+    host.commit().await.unwrap();
+    assert_eq!(resuming.await.unwrap(), Change::Duplicate(newer));
+}
+
+/// A claim, a completion and a look at what is open stay as quick with many batches as with few.
+#[tokio::test]
+async fn claims_and_settling_read_what_they_need_and_no_more() {
+    let Some((_schema, pool, run_id)) = planned(1, Some(1)).await else { return };
+    assert_eq!(run_id, RunId(1));
+    let mut conn = pool.acquire().await.unwrap();
+    let values = |from: u32, upto: u32, rest: &str| {
+        (from..upto).map(|n| format!("(1, {n}, '[]', 1, {rest})")).collect::<Vec<_>>().join(", ")
+    };
+    let columns = "run_id, position, upto_key, planned_size, status, due_at, processed, started_at, finished_at";
+    for (from, rest) in [(10, "'completed', 0, 1, 1, 1"), (10_000, "'pending', 0, NULL, NULL, NULL")] {
+        let values = values(from, from + 5_000, rest);
+        run(&mut conn, &format!("INSERT INTO data_drip_backfill_run_batches ({columns}) VALUES {values}")).await;
+    }
+    run(&mut conn, "ANALYZE TABLE data_drip_backfill_run_batches, data_drip_backfill_runs, data_drip_run_permits")
+        .await;
+    let sql = MySql::SQL;
+    let lists = |statement: Statement| statement.bind("[\"a\"]").bind(None::<String>).bind("[]");
+    for (what, statement) in [
+        ("peek", lists(Statement::of(sql.peek_batch))),
+        ("claim", lists(Statement::of(sql.claim_batch).bind("w")).bind(0_i64)),
+        ("complete", Statement::of(sql.complete_batch).bind(1_i64).bind("w").bind(1_i64).bind(1_i64)),
+        ("settle", Statement::of(sql.select_settleable_runs)),
+        ("held", Statement::of(sql.select_claims).bind("w")),
+        ("workers", Statement::of(sql.select_workers)),
+        ("orphans", Statement::of(sql.select_orphans)),
+    ] {
+        run(&mut conn, "FLUSH STATUS").await;
+        MySql::fetch(&mut conn, statement).await.unwrap();
+        let read = "SELECT CAST(SUM(variable_value) AS SIGNED) FROM information_schema.session_status
+            WHERE variable_name LIKE 'Handler_read%'";
+        let read = int(&mut conn, read).await;
+        assert!(read < 60, "{what} reads {read}");
+    }
+}

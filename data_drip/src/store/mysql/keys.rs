@@ -1,0 +1,108 @@
+//! Keys on MySQL: rendered as text that means the same whatever a session has set, and bound back with a cast to the column's
+//! exact type, its character set and its collation, so that the column's own order compares it and its index is used.
+
+use sea_query::{Alias, Expr, ExprTrait};
+
+use crate::backend::{KeyForm, KeySpec, KeyType};
+use crate::error::{Error, ErrorKind};
+use crate::key::{Key, KeyPart};
+
+fn column(spec: &KeySpec, place: usize) -> Expr {
+    Expr::col(Alias::new(&spec.columns[place]))
+}
+
+/// `type:text`; NULL for NULL.
+pub(super) fn text(spec: &KeySpec, place: usize) -> Expr {
+    let column = column(spec, place);
+    let Some(KeyType { sql, form }) = spec.types.get(place) else { return column };
+    let rendered = match form {
+        KeyForm::Bytes => "CONCAT(?, HEX(?))",
+        _ => "CONCAT(?, CONVERT(? USING utf8mb4))",
+    };
+    // The first colon ends the tag.
+    Expr::cust_with_exprs(rendered, [Expr::val(format!("{}:", sql.replace(':', "."))), column])
+}
+
+pub(super) fn value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<Expr, Error> {
+    let Some(KeyType { sql, form }) = spec.types.get(place) else {
+        let message = format!("the key {spec} has {} columns, not more", spec.types.len());
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    };
+    let read = match form {
+        KeyForm::Bytes => "UNHEX(?)".to_owned(),
+        // The words are those of the catalogue: `CONVERT(? USING latin1) COLLATE latin1_swedish_ci`.
+        KeyForm::Text => sql.clone(),
+        KeyForm::Integer | KeyForm::Iso | KeyForm::Instant => format!("CAST(? AS {sql})"),
+    };
+    if sql.starts_with("DATE") && part.text.contains("-00") {
+        // Such a date is NULL in a cast, and no row is greater than NULL.
+        let message = format!(
+            "the key of `{}` holds the date `{}`, which is none: mend such rows, or name another key with `.key(..)`",
+            spec.table, part.text
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    Ok(Expr::cust_with_expr(read, Expr::val(part.text.as_str())))
+}
+
+fn values(spec: &KeySpec, key: &Key) -> Result<Vec<Expr>, Error> {
+    if key.0.len() != spec.columns.len() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the key ({key}) has {} parts, the table's has {}", key.0.len(), spec.columns.len()),
+        ));
+    }
+    key.0.iter().enumerate().map(|(place, part)| value(spec, place, part)).collect()
+}
+
+/// `a >= x AND (a > x OR (a = x AND b > y))`. A row value `(a, b) > (x, y)` would read the whole index.
+pub(super) fn after(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
+    bounded(spec, key, |a, x| a.gt(x), |a, x| a.gte(x), |b, y| b.gt(y))
+}
+
+/// `a <= x AND (a < x OR (a = x AND b <= y))`, likewise.
+pub(super) fn upto(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
+    bounded(spec, key, |a, x| a.lt(x), |a, x| a.lte(x), |b, y| b.lte(y))
+}
+
+type Compare = fn(Expr, Expr) -> Expr;
+
+fn bounded(spec: &KeySpec, key: &Key, beyond: Compare, within: Compare, last: Compare) -> Result<Expr, Error> {
+    let values = values(spec, key)?;
+    let parts = values.into_iter().enumerate().map(|(place, value)| (column(spec, place), value));
+    let mut inner: Option<Expr> = None;
+    for (place, (column, value)) in parts.enumerate().collect::<Vec<_>>().into_iter().rev() {
+        let Some(rest) = inner else {
+            inner = Some(last(column, value));
+            continue;
+        };
+        let deeper = beyond(column.clone(), value.clone()).or(column.clone().eq(value.clone()).and(rest));
+        inner = Some(if place == 0 { within(column, value).and(deeper) } else { deeper });
+    }
+    inner.ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("the key {spec} has no columns")))
+}
+
+/// Each key by itself: MariaDB does not look row values of a list up in an index.
+pub(super) fn among(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
+    let keys = keys.iter().map(|key| values(spec, key)).collect::<Result<Vec<_>, _>>()?;
+    if spec.columns.len() == 1 {
+        return Ok(column(spec, 0).is_in(keys.into_iter().flatten()));
+    }
+    let one = |key: Vec<Expr>| {
+        let equal = key.into_iter().enumerate().map(|(place, value)| column(spec, place).eq(value));
+        equal.reduce(ExprTrait::and)
+    };
+    Ok(halved(&keys.into_iter().filter_map(one).collect::<Vec<_>>()).unwrap_or_else(|| Expr::cust("1 = 0")))
+}
+
+/// All of them joined by OR, in a tree that is not deep.
+fn halved(conditions: &[Expr]) -> Option<Expr> {
+    match conditions {
+        [] => None,
+        [one] => Some(one.clone()),
+        more => {
+            let (left, right) = more.split_at(more.len() / 2);
+            Some(halved(left)?.or(halved(right)?))
+        }
+    }
+}

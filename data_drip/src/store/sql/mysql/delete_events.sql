@@ -1,0 +1,1 @@
+DELETE FROM data_drip_run_events WHERE run_id = ?1

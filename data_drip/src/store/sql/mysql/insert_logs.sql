@@ -1,0 +1,8 @@
+INSERT INTO data_drip_run_logs (run_id, batch_id, claim, at, level, target, message, fields, dropped)
+SELECT ?1, line.batch_id, line.claim, line.at, line.level, line.target, line.message, line.fields, line.dropped
+FROM JSON_TABLE(?2, '$[*]' COLUMNS (
+    place FOR ORDINALITY, batch_id BIGINT PATH '$[0]', claim BIGINT PATH '$[1]', at BIGINT PATH '$[2]',
+    level INTEGER PATH '$[3]', target LONGTEXT PATH '$[4]', message LONGTEXT PATH '$[5]', fields LONGTEXT PATH '$[6]',
+    dropped BIGINT PATH '$[7]'
+)) AS line
+ORDER BY line.place

@@ -1,0 +1,1 @@
+SELECT kept FROM data_drip_run_log_totals WHERE run_id = ?1 FOR UPDATE

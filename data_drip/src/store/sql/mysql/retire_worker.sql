@@ -1,0 +1,1 @@
+DELETE FROM data_drip_workers WHERE id = ?1
