@@ -1,5 +1,7 @@
 //! MySQL and MariaDB.
 
+#[cfg(test)]
+mod batch_tests;
 mod catalogue;
 #[cfg(test)]
 mod catalogue_tests;
