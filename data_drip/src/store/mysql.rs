@@ -198,6 +198,10 @@ impl Backend for MySql {
         keys::upto(spec, upto)
     }
 
+    fn key_before(spec: &KeySpec, upto: &Key) -> Result<Option<Expr>, Error> {
+        keys::before(spec, upto).map(Some)
+    }
+
     fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
         keys::among(spec, keys)
     }

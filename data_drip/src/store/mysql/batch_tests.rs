@@ -63,6 +63,35 @@ async fn pinned_rows_stay_the_batch_when_a_write_takes_them_out_of_the_scope() {
     assert_eq!((batch.len().await.unwrap(), batch.counted()), (3, Some(3)));
 }
 
+/// Batches lie beside each other, and several are in hand at once.
+#[tokio::test]
+async fn a_batch_does_not_wait_for_the_rows_of_its_neighbours() {
+    for key in ["a", "a, b"] {
+        let script = format!(
+            "CREATE TABLE t (a integer, b varchar(5), n integer, PRIMARY KEY ({key})) ENGINE = InnoDB;
+             INSERT INTO t VALUES (1, 'x', 0), (2, 'x', 0), (3, 'x', 0), (4, 'x', 0), (5, 'x', 0), (6, 'x', 0)"
+        );
+        let Some(mut bench) = Bench::new(&script, Scope::table("t")).await else { return };
+        let all = bench.batch().await.keys().await.unwrap();
+        run(&mut bench.conn, "ROLLBACK").await;
+        let mut neighbours = bench.schema.connect().await;
+        run(
+            &mut neighbours,
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN; SELECT * FROM t WHERE a IN (1, 2, 5, 6) FOR UPDATE",
+        )
+        .await;
+        let mut conn = bench.schema.connect().await;
+        let session = bench.schema.session(&mut conn).await;
+        (bench.conn, bench.session) = (conn, session);
+        bench.info.range = KeyRange { after: Some(all[1].clone()), upto: all[3].clone() };
+        let mut batch = bench.batch().await;
+        assert_eq!(batch.rows::<(i32, String, i32)>().await.unwrap().len(), 2, "by ({key})");
+        assert_eq!(batch.keys().await.unwrap(), all[2..4], "by ({key})");
+        assert_eq!(batch.update_all().set("n", 1).execute().await.unwrap(), 2, "by ({key})");
+        run(batch.conn(), "ROLLBACK").await;
+    }
+}
+
 /// Also more of them than one statement takes, and each looked up in the index.
 #[tokio::test]
 async fn many_pinned_keys_of_every_kind_are_worked_on_and_searched_for() {

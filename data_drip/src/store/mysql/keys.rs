@@ -65,6 +65,12 @@ pub(super) fn upto(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
     bounded(spec, key, |a, x| a.lt(x), |a, x| a.lte(x), |b, y| b.lte(y))
 }
 
+/// The same without the key itself. InnoDB locks the row that tells a locking read that its range is over: up to and including
+/// a key that is the first one of the next batch, which somebody else may have in hand.
+pub(super) fn before(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
+    bounded(spec, key, |a, x| a.lt(x), |a, x| a.lte(x), |b, y| b.lt(y))
+}
+
 type Compare = fn(Expr, Expr) -> Expr;
 
 fn bounded(spec: &KeySpec, key: &Key, beyond: Compare, within: Compare, last: Compare) -> Result<Expr, Error> {
