@@ -109,7 +109,7 @@ impl Backend for MySql {
     fn fetch(conn: &mut MySqlConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<MySqlRow>>> {
         Box::pin(async move {
             match positional(statement) {
-                Ok(statement) => query(statement)?.fetch_all(conn).await,
+                Ok(statement) => query(statement).fetch_all(conn).await,
                 Err((script, values)) => script.run(conn, &values).await,
             }
         })
@@ -136,14 +136,14 @@ impl Backend for MySql {
                 ));
             }
             // Another text each time: not worth keeping prepared.
-            query(statement)?.persistent(false).fetch_all(conn).await.map(|rows| rows.into_iter().next())
+            query(statement).persistent(false).fetch_all(conn).await.map(|rows| rows.into_iter().next())
         })
     }
 
     fn execute(conn: &mut MySqlConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
         Box::pin(async move {
             match positional(statement) {
-                Ok(statement) => Ok(query(statement)?.execute(conn).await?.rows_affected()),
+                Ok(statement) => Ok(query(statement).execute(conn).await?.rows_affected()),
                 Err((script, values)) => Ok(script.run(conn, &values).await?.len() as u64),
             }
         })
@@ -330,10 +330,10 @@ fn positional(statement: Statement) -> Result<Statement, (Arc<script::Script>, V
 }
 
 /// The one place where SQL text crosses to sqlx: every value of it is bound.
-fn query(statement: Statement) -> sqlx::Result<Query<'static, MySql, MySqlArguments>> {
+fn query(statement: Statement) -> Query<'static, MySql, MySqlArguments> {
     /// Statements with more values than this are of another length each time: not worth keeping prepared.
     const KEPT: usize = 100;
     let kept = statement.values.len() <= KEPT;
     let values = IntoArguments::<MySql>::into_arguments(SqlxValues(sea_query::Values(statement.values)));
-    Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
+    sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept)
 }

@@ -57,18 +57,18 @@ fn values(spec: &KeySpec, key: &Key) -> Result<Vec<Expr>, Error> {
 
 /// `a >= x AND (a > x OR (a = x AND b > y))`. A row value `(a, b) > (x, y)` would read the whole index.
 pub(super) fn after(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
-    bounded(spec, key, |a, x| a.gt(x), |a, x| a.gte(x), |b, y| b.gt(y))
+    bounded(spec, key, Expr::gt, Expr::gte, Expr::gt)
 }
 
 /// `a <= x AND (a < x OR (a = x AND b <= y))`, likewise.
 pub(super) fn upto(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
-    bounded(spec, key, |a, x| a.lt(x), |a, x| a.lte(x), |b, y| b.lte(y))
+    bounded(spec, key, Expr::lt, Expr::lte, Expr::lte)
 }
 
 /// The same without the key itself. InnoDB locks the row that tells a locking read that its range is over: up to and including
 /// a key that is the first one of the next batch, which somebody else may have in hand.
 pub(super) fn before(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
-    bounded(spec, key, |a, x| a.lt(x), |a, x| a.lte(x), |b, y| b.lt(y))
+    bounded(spec, key, Expr::lt, Expr::lte, Expr::lt)
 }
 
 type Compare = fn(Expr, Expr) -> Expr;

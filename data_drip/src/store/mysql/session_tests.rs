@@ -182,7 +182,11 @@ async fn a_statement_that_was_dropped_while_it_was_prepared_costs_the_connection
     let Some((schema, mut conn, session)) = ledger().await else { return };
     let mut tx = begun(&mut conn, &session).await;
     run(&mut tx, "INSERT INTO ledger VALUES (2, 'x')").await;
-    poll_once(sqlx::query("INSERT INTO ledger VALUES (?, ?)").bind(3).bind("x").execute(&mut *tx)).await;
+    // Prepared only once the table is free, so that the answer cannot have come by the time it is dropped.
+    let mut other = schema.connect().await;
+    run(&mut other, "CREATE TABLE busy (id integer, note text) ENGINE = InnoDB; LOCK TABLES busy WRITE").await;
+    poll_once(sqlx::query("INSERT INTO busy VALUES (?, ?)").bind(3).bind("x").execute(&mut *tx)).await;
+    run(&mut other, "UNLOCK TABLES").await;
     assert!(MySql::unguard(&mut tx, &session, false).await.is_err());
     let _ = tx.rollback().await;
     assert!(session.is_restless(), "it is closed, and not given back");

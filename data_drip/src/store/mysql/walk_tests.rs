@@ -55,7 +55,7 @@ fn text(seed: u64) -> String {
         "?",
     ];
     let word = words[usize::try_from(seed % 20).unwrap()];
-    if seed / 20 % 3 == 0 { format!("'{word}'") } else { format!("'{word}{}'", seed / 60 % 4_000) }
+    if (seed / 20).is_multiple_of(3) { format!("'{word}'") } else { format!("'{word}{}'", seed / 60 % 4_000) }
 }
 
 fn uuid(seed: u64) -> String {
@@ -75,7 +75,7 @@ fn moment(seed: u64) -> String {
     // Among them an hour that Amsterdam goes through twice.
     format!(
         "'2026-{:02}-25 {:02}:{:02}:00.{:06}'",
-        if seed % 2 == 0 { 10 } else { seed % 12 + 1 },
+        if seed.is_multiple_of(2) { 10 } else { seed % 12 + 1 },
         seed % 4,
         seed % 60,
         seed * 7 % 1_000_000
