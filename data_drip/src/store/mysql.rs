@@ -126,7 +126,7 @@ impl Backend for MySql {
         mut statement: Statement,
     ) -> BoxFuture<'c, sqlx::Result<Option<MySqlRow>>> {
         Box::pin(async move {
-            let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+            let left = left_until(deadline);
             // The former for MariaDB, the latter for MySQL; to the other each is a comment.
             if let Some(rest) = statement.sql.strip_prefix("SELECT ") {
                 let (seconds, millis) = (left / 1_000, left % 1_000);
@@ -135,8 +135,7 @@ impl Backend for MySql {
                      SELECT /*+ MAX_EXECUTION_TIME({left}) */ {rest}"
                 ));
             }
-            // Another text each time: not worth keeping prepared.
-            query(statement).persistent(false).fetch_all(conn).await.map(|rows| rows.into_iter().next())
+            query(statement).fetch_all(conn).await.map(|rows| rows.into_iter().next())
         })
     }
 
@@ -330,10 +329,21 @@ fn positional(statement: Statement) -> Result<Statement, (Arc<script::Script>, V
 }
 
 /// The one place where SQL text crosses to sqlx: every value of it is bound.
+///
+/// All statements are kept prepared, and there are few texts of them: to close one is a packet without an answer, which the
+/// network holds the next one back for (40 ms each on loopback: sqlx leaves Nagle's algorithm on).
 fn query(statement: Statement) -> Query<'static, MySql, MySqlArguments> {
-    /// Statements with more values than this are of another length each time: not worth keeping prepared.
-    const KEPT: usize = 100;
-    let kept = statement.values.len() <= KEPT;
     let values = IntoArguments::<MySql>::into_arguments(SqlxValues(sea_query::Values(statement.values)));
-    sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept)
+    sqlx::query_with(AssertSqlSafe(statement.sql), values)
+}
+
+/// The milliseconds that are left until the deadline, in round numbers.
+fn left_until(deadline: Instant) -> u128 {
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+    let step = match left {
+        ..=100 => 25,
+        ..=1_000 => 100,
+        _ => 1_000,
+    };
+    left.next_multiple_of(step)
 }

@@ -88,9 +88,12 @@ fn bounded(spec: &KeySpec, key: &Key, beyond: Compare, within: Compare, last: Co
     inner.ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("the key {spec} has no columns")))
 }
 
-/// Each key by itself: MariaDB does not look row values of a list up in an index.
+/// Each key by itself: MariaDB does not look row values of a list up in an index. The last one is repeated up to a power of
+/// two, so that there are few texts to keep prepared.
 pub(super) fn among(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
-    let keys = keys.iter().map(|key| values(spec, key)).collect::<Result<Vec<_>, _>>()?;
+    let filled = keys.len().next_power_of_two();
+    let keys = keys.iter().chain(std::iter::repeat_n(keys.last(), filled).flatten()).take(filled);
+    let keys = keys.map(|key| values(spec, key)).collect::<Result<Vec<_>, _>>()?;
     if spec.columns.len() == 1 {
         return Ok(column(spec, 0).is_in(keys.into_iter().flatten()));
     }

@@ -245,9 +245,10 @@ async fn each_kind_of_key_is_walked_whatever_the_session_has_set() {
     for kind in KINDS {
         fill(&mut conn, kind, 200).await;
         for pace in [Pace::default(), Pace::striding(7)] {
-            covers_each_row_once(&schema, kind, 11, true, pace.clone()).await;
-            covers_each_row_once(&schema, kind, 1, false, pace).await;
+            covers_each_row_once(&schema, kind, 11, true, pace).await;
         }
+        fill(&mut conn, kind, 40).await;
+        covers_each_row_once(&schema, kind, 1, false, Pace::default()).await;
     }
 }
 
