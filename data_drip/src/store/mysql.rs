@@ -342,7 +342,7 @@ fn left_until(deadline: Instant) -> u128 {
     let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
     let step = match left {
         ..=100 => 25,
-        ..=1_000 => 100,
+        101..=1_000 => 100,
         _ => 1_000,
     };
     left.next_multiple_of(step)

@@ -182,7 +182,7 @@ async fn a_stop_now_that_meets_a_completion_waits_for_its_commit_and_lets_it_cou
 
 /// Until some transaction of this database waits for a lock.
 async fn until_blocked(pool: &MySqlPool) {
-    until_lock_wait(&mut *pool.acquire().await.unwrap()).await;
+    until_lock_wait(&mut pool.acquire().await.unwrap()).await;
 }
 
 #[tokio::test]
