@@ -141,6 +141,9 @@ impl<'t, DB: Backend> Batch<'t, DB> {
             for i in 0..self.spec.columns.len() {
                 select.expr_as(DB::key_text(self.spec, i), Alias::new(format!("data_drip_key_{i}")));
             }
+            if self.is_full(elements.len()) {
+                break;
+            }
             for row in DB::fetch(self.conn, DB::build(&select)).await? {
                 let first = sqlx::Row::len(&row).saturating_sub(self.spec.columns.len());
                 elements.push(Element { key: key_at::<DB>(self.spec, &row, first)?, row: R::from_row(&row)? });
@@ -181,6 +184,9 @@ impl<'t, DB: Backend> Batch<'t, DB> {
         if self.pinned.is_none() {
             let mut keys = Vec::new();
             for mut select in self.selects("keys")? {
+                if self.is_full(keys.len()) {
+                    break;
+                }
                 select.exprs((0..self.spec.columns.len()).map(|place| DB::key_text(self.spec, place)));
                 for row in DB::fetch(self.conn, DB::build(&select)).await? {
                     keys.push(key_at::<DB>(self.spec, &row, 0)?);
@@ -189,6 +195,10 @@ impl<'t, DB: Backend> Batch<'t, DB> {
             self.pinned = Some(keys);
         }
         Ok(self.pinned.as_deref().unwrap_or_default())
+    }
+
+    fn is_full(&self, rows: usize) -> bool {
+        self.limit.is_some_and(|limit| rows as u64 >= limit)
     }
 
     /// `SELECT … FROM table WHERE` the rows of the batch, in order.
@@ -211,7 +221,21 @@ impl<'t, DB: Backend> Batch<'t, DB> {
             }
             select
         };
-        Ok(self.conditions(helper)?.into_iter().map(select).collect())
+        let conditions = match DB::key_before(self.spec, &self.info.range.upto)? {
+            Some(before) if first && self.lock && self.affected.is_none() => self.two_parts(before)?,
+            _ => self.conditions(helper)?,
+        };
+        Ok(conditions.into_iter().map(select).collect())
+    }
+
+    /// What holds the batch's rows, but the one of the greatest key by itself.
+    fn two_parts(&self, before: Expr) -> Result<Vec<Vec<Expr>>, Error> {
+        let KeyRange { after, upto } = &self.info.range;
+        let after = after.as_ref().map(|after| DB::key_after(self.spec, after)).transpose()?;
+        let range: Vec<_> = after.into_iter().chain([before]).collect();
+        let last = vec![DB::key_in(self.spec, std::slice::from_ref(upto))?];
+        let scope = self.scope.condition(self.spec)?;
+        Ok([range, last].map(|keys| keys.into_iter().chain(scope.clone()).collect()).into())
     }
 
     /// What holds exactly the batch's rows: one condition, or one for each part of a long list of pinned keys.

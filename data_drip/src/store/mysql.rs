@@ -1,5 +1,7 @@
 //! MySQL and MariaDB.
 
+#[cfg(test)]
+mod batch_tests;
 mod catalogue;
 #[cfg(test)]
 mod catalogue_tests;
@@ -112,7 +114,7 @@ impl Backend for MySql {
     fn fetch(conn: &mut MySqlConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<MySqlRow>>> {
         Box::pin(async move {
             match positional(statement) {
-                Ok(statement) => query(statement)?.fetch_all(conn).await,
+                Ok(statement) => query(statement).fetch_all(conn).await,
                 Err((script, values)) => script.run(conn, &values).await,
             }
         })
@@ -140,7 +142,7 @@ impl Backend for MySql {
         mut statement: Statement,
     ) -> BoxFuture<'c, sqlx::Result<Vec<MySqlRow>>> {
         Box::pin(async move {
-            let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+            let left = left_until(deadline);
             // The former for MariaDB, the latter for MySQL; to the other each is a comment.
             if let Some(rest) = statement.sql.strip_prefix("SELECT ") {
                 let (seconds, millis) = (left / 1_000, left % 1_000);
@@ -149,15 +151,14 @@ impl Backend for MySql {
                      SELECT /*+ MAX_EXECUTION_TIME({left}) */ {rest}"
                 ));
             }
-            // Another text each time: not worth keeping prepared.
-            query(statement)?.persistent(false).fetch_all(conn).await
+            query(statement).fetch_all(conn).await
         })
     }
 
     fn execute(conn: &mut MySqlConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
         Box::pin(async move {
             match positional(statement) {
-                Ok(statement) => Ok(query(statement)?.execute(conn).await?.rows_affected()),
+                Ok(statement) => Ok(query(statement).execute(conn).await?.rows_affected()),
                 Err((script, values)) => Ok(script.run(conn, &values).await?.len() as u64),
             }
         })
@@ -227,6 +228,10 @@ impl Backend for MySql {
 
     fn key_upto(spec: &KeySpec, upto: &Key) -> Result<Expr, Error> {
         keys::upto(spec, upto)
+    }
+
+    fn key_before(spec: &KeySpec, upto: &Key) -> Result<Option<Expr>, Error> {
+        keys::before(spec, upto).map(Some)
     }
 
     fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
@@ -362,10 +367,21 @@ fn positional(statement: Statement) -> Result<Statement, (Arc<script::Script>, V
 }
 
 /// The one place where SQL text crosses to sqlx: every value of it is bound.
-fn query(statement: Statement) -> sqlx::Result<Query<'static, MySql, MySqlArguments>> {
-    /// Statements with more values than this are of another length each time: not worth keeping prepared.
-    const KEPT: usize = 100;
-    let kept = statement.values.len() <= KEPT;
+///
+/// All statements are kept prepared, and there are few texts of them: to close one is a packet without an answer, which the
+/// network holds the next one back for (40 ms each on loopback: sqlx leaves Nagle's algorithm on).
+fn query(statement: Statement) -> Query<'static, MySql, MySqlArguments> {
     let values = IntoArguments::<MySql>::into_arguments(SqlxValues(sea_query::Values(statement.values)));
-    Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
+    sqlx::query_with(AssertSqlSafe(statement.sql), values)
+}
+
+/// The milliseconds that are left until the deadline, in round numbers.
+fn left_until(deadline: Instant) -> u128 {
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+    let step = match left {
+        ..=100 => 25,
+        101..=1_000 => 100,
+        _ => 1_000,
+    };
+    left.next_multiple_of(step)
 }

@@ -224,6 +224,10 @@ impl Backend for Postgres {
         keys::upto(spec, upto)
     }
 
+    fn key_before(_: &KeySpec, _: &Key) -> Result<Option<Expr>, Error> {
+        Ok(None)
+    }
+
     fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
         keys::among(spec, keys)
     }

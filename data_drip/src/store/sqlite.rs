@@ -189,6 +189,10 @@ impl Backend for Sqlite {
         keys::upto(&spec.columns, upto)
     }
 
+    fn key_before(_: &KeySpec, _: &Key) -> Result<Option<Expr>, Error> {
+        Ok(None)
+    }
+
     fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
         keys::among(&spec.columns, keys)
     }

@@ -12,7 +12,7 @@ use crate::key::{Key, KeyPart, KeyRange};
 use crate::run::RunId;
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::batches::{self, Claim, Unfinished, Wanted};
-use crate::store::mysql::testing::{Schema, int, run};
+use crate::store::mysql::testing::{Schema, int, run, until_lock_wait};
 use crate::store::plans::{self, Advance};
 use crate::store::runs::{self, Change, NewRun, Request};
 
@@ -182,12 +182,7 @@ async fn a_stop_now_that_meets_a_completion_waits_for_its_commit_and_lets_it_cou
 
 /// Until some transaction of this database waits for a lock.
 async fn until_blocked(pool: &MySqlPool) {
-    let mut conn = pool.acquire().await.unwrap();
-    let blocked = "SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p
-        ON p.id = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()";
-    while int(&mut conn, blocked).await == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until_lock_wait(&mut pool.acquire().await.unwrap()).await;
 }
 
 #[tokio::test]

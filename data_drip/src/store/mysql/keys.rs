@@ -57,12 +57,18 @@ fn values(spec: &KeySpec, key: &Key) -> Result<Vec<Expr>, Error> {
 
 /// `a >= x AND (a > x OR (a = x AND b > y))`. A row value `(a, b) > (x, y)` would read the whole index.
 pub(super) fn after(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
-    bounded(spec, key, |a, x| a.gt(x), |a, x| a.gte(x), |b, y| b.gt(y))
+    bounded(spec, key, Expr::gt, Expr::gte, Expr::gt)
 }
 
 /// `a <= x AND (a < x OR (a = x AND b <= y))`, likewise.
 pub(super) fn upto(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
-    bounded(spec, key, |a, x| a.lt(x), |a, x| a.lte(x), |b, y| b.lte(y))
+    bounded(spec, key, Expr::lt, Expr::lte, Expr::lte)
+}
+
+/// The same without the key itself. InnoDB locks the row that tells a locking read that its range is over: up to and including
+/// a key that is the first one of the next batch, which somebody else may have in hand.
+pub(super) fn before(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
+    bounded(spec, key, Expr::lt, Expr::lte, Expr::lt)
 }
 
 type Compare = fn(Expr, Expr) -> Expr;
@@ -82,9 +88,12 @@ fn bounded(spec: &KeySpec, key: &Key, beyond: Compare, within: Compare, last: Co
     inner.ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("the key {spec} has no columns")))
 }
 
-/// Each key by itself: MariaDB does not look row values of a list up in an index.
+/// Each key by itself: MariaDB does not look row values of a list up in an index. The last one is repeated up to a power of
+/// two, so that there are few texts to keep prepared.
 pub(super) fn among(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
-    let keys = keys.iter().map(|key| values(spec, key)).collect::<Result<Vec<_>, _>>()?;
+    let filled = keys.len().next_power_of_two();
+    let keys = keys.iter().chain(std::iter::repeat_n(keys.last(), filled).flatten()).take(filled);
+    let keys = keys.map(|key| values(spec, key)).collect::<Result<Vec<_>, _>>()?;
     if spec.columns.len() == 1 {
         return Ok(column(spec, 0).is_in(keys.into_iter().flatten()));
     }

@@ -97,13 +97,13 @@ impl Script {
             }
             let statement = step.statement(values, &found)?;
             if !step.reads {
-                match query(statement)?.execute(&mut *conn).await {
+                match query(statement).execute(&mut *conn).await {
                     Err(error) if number(&error) == Some(DUPLICATE) => return Ok(Vec::new()),
                     outcome => outcome?,
                 };
                 continue;
             }
-            let rows = query(statement)?.fetch_all(&mut *conn).await?;
+            let rows = query(statement).fetch_all(&mut *conn).await?;
             let Some(first) = rows.first() else { return Ok(Vec::new()) };
             found.push((0..first.len()).map(|column| MySql::int(first, column).ok().flatten()).collect());
             if step.returns {

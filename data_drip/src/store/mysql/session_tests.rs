@@ -6,7 +6,7 @@ use sqlx::{Connection, Executor, Transaction};
 
 use super::MySqlSession;
 use crate::backend::{Backend, Session};
-use crate::store::mysql::testing::{Schema, int, run};
+use crate::store::mysql::testing::{Schema, int, run, until_lock_wait};
 
 const LEDGER: &str =
     "CREATE TABLE ledger (id bigint PRIMARY KEY, note text) ENGINE = InnoDB; INSERT INTO ledger VALUES (1, 'old')";
@@ -113,7 +113,7 @@ async fn a_deadlock_whose_error_is_swallowed_is_noticed_and_nothing_is_kept() {
         run(&mut other, "UPDATE ledger SET note = 'theirs' WHERE id = 3; COMMIT").await;
     });
     let mut watcher = schema.connect().await;
-    until_waits(&mut watcher).await;
+    until_lock_wait(&mut watcher).await;
     let error = tx.execute("UPDATE ledger SET note = 'ours' WHERE id = 2").await.unwrap_err();
     assert!(MySql::is_transient(&error), "{error}");
     assert_eq!(super::super::number(&error), Some(1213), "{error}");
@@ -124,15 +124,6 @@ async fn a_deadlock_whose_error_is_swallowed_is_noticed_and_nothing_is_kept() {
     tx.rollback().await.unwrap();
     assert_eq!(int(&mut watcher, "SELECT COUNT(*) FROM ledger WHERE note = 'ours'").await, 0);
     MySql::finish_batch(&mut conn, &session).await.unwrap();
-}
-
-/// Until some transaction waits for a lock in the watcher's database.
-async fn until_waits(watcher: &mut MySqlConnection) {
-    let waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p
-        ON p.id = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()";
-    while int(watcher, waiting).await == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 #[tokio::test]
@@ -182,7 +173,11 @@ async fn a_statement_that_was_dropped_while_it_was_prepared_costs_the_connection
     let Some((schema, mut conn, session)) = ledger().await else { return };
     let mut tx = begun(&mut conn, &session).await;
     run(&mut tx, "INSERT INTO ledger VALUES (2, 'x')").await;
-    poll_once(sqlx::query("INSERT INTO ledger VALUES (?, ?)").bind(3).bind("x").execute(&mut *tx)).await;
+    // Prepared only once the table is free, so that the answer cannot have come by the time it is dropped.
+    let mut other = schema.connect().await;
+    run(&mut other, "CREATE TABLE busy (id integer, note text) ENGINE = InnoDB; LOCK TABLES busy WRITE").await;
+    poll_once(sqlx::query("INSERT INTO busy VALUES (?, ?)").bind(3).bind("x").execute(&mut *tx)).await;
+    run(&mut other, "UNLOCK TABLES").await;
     assert!(MySql::unguard(&mut tx, &session, false).await.is_err());
     let _ = tx.rollback().await;
     assert!(session.is_restless(), "it is closed, and not given back");
@@ -221,7 +216,7 @@ async fn what_was_interrupted_is_closed_and_rolled_back_at_once() {
 
 #[tokio::test]
 async fn a_batchs_transaction_is_read_committed_and_bounded_whatever_the_host_has_set() {
-    let Some((_schema, mut conn, session)) = ledger().await else { return };
+    let Some((schema, mut conn, session)) = ledger().await else { return };
     run(
         &mut conn,
         "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE; SET SESSION TRANSACTION READ ONLY;
@@ -230,14 +225,11 @@ async fn a_batchs_transaction_is_read_committed_and_bounded_whatever_the_host_ha
     .await;
     for _ in 0..2 {
         let mut tx = begun(&mut conn, &session).await;
-        run(&mut tx, "UPDATE ledger SET note = 'written'").await;
-        let level: String = sqlx::query_scalar(
-            "SELECT trx_isolation_level FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()",
-        )
-        .fetch_one(&mut *tx)
-        .await
-        .unwrap();
-        assert_eq!(level, "READ COMMITTED");
+        run(&mut tx, "UPDATE ledger SET note = 'written' WHERE id = 1").await;
+        // Sees what others have committed since its first look, and does not keep them from it.
+        let rows = int(&mut tx, "SELECT COUNT(*) FROM ledger").await;
+        run(&mut schema.connect().await, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; INSERT INTO ledger SELECT MAX(id) + 1, 'theirs' FROM ledger").await;
+        assert_eq!(int(&mut tx, "SELECT COUNT(*) FROM ledger").await, rows + 1);
         assert_eq!(int(&mut tx, "SELECT CAST(@@innodb_lock_wait_timeout AS SIGNED)").await, 1);
         assert_eq!(int(&mut tx, "SELECT CAST(@@wait_timeout AS SIGNED)").await, 20);
         assert_eq!(int(&mut tx, "SELECT CAST(@@autocommit AS SIGNED)").await, 0);

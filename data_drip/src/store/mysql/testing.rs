@@ -95,3 +95,23 @@ pub(crate) async fn run(conn: &mut MySqlConnection, script: &str) {
 pub(crate) async fn int(conn: &mut MySqlConnection, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(conn).await.unwrap()
 }
+
+/// Until some transaction of the connection's database waits for a lock.
+///
+/// By the server's report. `information_schema.innodb_trx` is not read anew as long as anybody has looked at it within a
+/// tenth of a second.
+pub(crate) async fn until_lock_wait(conn: &mut MySqlConnection) {
+    let own = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE()";
+    loop {
+        let own: Vec<i64> = sqlx::query_scalar(own).fetch_all(&mut *conn).await.unwrap();
+        let report = sqlx::raw_sql("SHOW ENGINE INNODB STATUS").fetch_one(&mut *conn).await.unwrap();
+        let report = MySql::text(&report, 2).unwrap().unwrap();
+        let transactions = report.split("---TRANSACTION ").skip(1);
+        let of = |transaction: &str, id: &i64| transaction.contains(&format!("thread id {id},"));
+        let mut waiting = transactions.filter(|transaction| transaction.contains("\nLOCK WAIT"));
+        if waiting.any(|transaction| own.iter().any(|id| of(transaction, id))) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

@@ -55,7 +55,7 @@ fn text(seed: u64) -> String {
         "?",
     ];
     let word = words[usize::try_from(seed % 20).unwrap()];
-    if seed / 20 % 3 == 0 { format!("'{word}'") } else { format!("'{word}{}'", seed / 60 % 4_000) }
+    if (seed / 20).is_multiple_of(3) { format!("'{word}'") } else { format!("'{word}{}'", seed / 60 % 4_000) }
 }
 
 fn uuid(seed: u64) -> String {
@@ -75,7 +75,7 @@ fn moment(seed: u64) -> String {
     // Among them an hour that Amsterdam goes through twice.
     format!(
         "'2026-{:02}-25 {:02}:{:02}:00.{:06}'",
-        if seed % 2 == 0 { 10 } else { seed % 12 + 1 },
+        if seed.is_multiple_of(2) { 10 } else { seed % 12 + 1 },
         seed % 4,
         seed % 60,
         seed * 7 % 1_000_000
@@ -149,6 +149,11 @@ fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
+/// A quarter of the rows, whatever their keys repeat in.
+fn hits(n: u64) -> bool {
+    n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62 == 0
+}
+
 /// The table `t`, filled anew.
 async fn fill(conn: &mut MySqlConnection, kind: &Kind, rows: u64) {
     let mut script =
@@ -158,7 +163,7 @@ async fn fill(conn: &mut MySqlConnection, kind: &Kind, rows: u64) {
     for n in 0..rows {
         let seeds = [n.wrapping_mul(7_919), n.wrapping_mul(104_729), n * 31];
         let values = (0_u8..).zip(seeds).take(kind.key.len()).map(|(i, seed)| (kind.value)(i, seed));
-        lines.push(format!("({}, {n}, {})", values.collect::<Vec<_>>().join(", "), n % 4 == 0));
+        lines.push(format!("({}, {n}, {})", values.collect::<Vec<_>>().join(", "), hits(n)));
     }
     if !lines.is_empty() {
         let _ = write!(script, "INSERT IGNORE INTO t ({columns}, n, hit) VALUES {};", lines.join(", "));
@@ -240,9 +245,10 @@ async fn each_kind_of_key_is_walked_whatever_the_session_has_set() {
     for kind in KINDS {
         fill(&mut conn, kind, 200).await;
         for pace in [Pace::default(), Pace::striding(7)] {
-            covers_each_row_once(&schema, kind, 11, true, pace.clone()).await;
-            covers_each_row_once(&schema, kind, 1, false, pace).await;
+            covers_each_row_once(&schema, kind, 11, true, pace).await;
         }
+        fill(&mut conn, kind, 40).await;
+        covers_each_row_once(&schema, kind, 1, false, Pace::default()).await;
     }
 }
 
@@ -286,6 +292,7 @@ async fn the_keyset_predicate_reads_what_it_returns_and_no_more() {
         let begin = MySql::first(&mut conn, walk.statements(None, &upto, half)[1].1.clone()).await.unwrap().unwrap();
         let after = crate::walk::key_at::<MySql>(&spec, &begin, 0).unwrap();
         let page = walk.step(&mut conn, &session, &mut Pace::default(), Some(&after), &upto, 3, 1).await.unwrap();
+        assert!(!page.batches.is_empty(), "{page:?} on {}: {after}", kind.columns);
         let range = page.batches[0].0.clone();
         let mut statements = walk.statements(Some(&after), &upto, PAGE).to_vec();
         statements.push(("batch", count_statement(&scope, &spec, &range).unwrap()));
@@ -294,7 +301,7 @@ async fn the_keyset_predicate_reads_what_it_returns_and_no_more() {
             let read = looked_at(&mut conn, statement).await;
             // A quarter of the rows match, MariaDB reads a page twice, and again what it keeps meanwhile.
             assert!(
-                read <= 15 * i64::try_from(PAGE).unwrap(),
+                read <= 16 * i64::try_from(PAGE).unwrap(),
                 "{what} on {} reads {read} of {rows}: {sql}",
                 kind.columns
             );

@@ -1,0 +1,123 @@
+//! The helpers of a batch, on real tables.
+
+use std::time::Duration;
+
+use sqlx::mysql::{MySql, MySqlConnection};
+
+use crate::backend::{Backend, KeySpec};
+use crate::batch::{Batch, BatchParts};
+use crate::key::KeyRange;
+use crate::run::{Run, RunBatch};
+use crate::scope::{Scope, col};
+use crate::store::mysql::session::MySqlSession;
+use crate::store::mysql::testing::{Schema, int, run};
+use crate::store::specimens::{a_batch, a_run};
+use crate::walk::Walk;
+
+/// What an engine holds while user code has a batch in hand: all rows of a table that match.
+struct Bench {
+    schema: Schema,
+    conn: MySqlConnection,
+    session: MySqlSession,
+    scope: Scope<MySql>,
+    spec: KeySpec,
+    run: Run,
+    info: RunBatch,
+}
+
+impl Bench {
+    async fn new(script: &str, scope: Scope<MySql>) -> Option<Self> {
+        let (schema, mut conn) = Schema::with(script).await?;
+        let session = schema.session(&mut conn).await;
+        let spec = scope.resolve(&mut conn).await.unwrap();
+        let upto = Walk::new(&scope, &spec).upper(&mut conn).await.unwrap().unwrap();
+        Some(Self { schema, conn, session, scope, spec, run: a_run(), info: a_batch(KeyRange { after: None, upto }) })
+    }
+
+    /// In a batch's transaction, which is never committed.
+    async fn batch(&mut self) -> Batch<'_, MySql> {
+        let Self { conn, session, scope, spec, run, info, .. } = self;
+        std::mem::forget(MySql::begin_batch(conn, session, String::new(), Duration::from_secs(20)).await.unwrap());
+        Batch::new(BatchParts { conn, scope, spec, run, info, limit: None, lock: true })
+    }
+}
+
+#[tokio::test]
+async fn pinned_rows_stay_the_batch_when_a_write_takes_them_out_of_the_scope() {
+    let script = "CREATE TABLE employees (id integer PRIMARY KEY, name text, role text) ENGINE = InnoDB;
+        INSERT INTO employees VALUES (1, 'ann', NULL), (2, 'bob', NULL), (3, 'cyd', 'chef'), (4, 'dan', NULL)";
+    let Some(mut bench) = Bench::new(script, Scope::table("employees").filter(col("role").is_null())).await else {
+        return;
+    };
+    let mut application = bench.schema.connect().await;
+    let mut batch = bench.batch().await;
+    assert_eq!(batch.keys().await.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["1", "2", "4"]);
+    assert_eq!(batch.update_all().set("role", "intern").execute().await.unwrap(), 3);
+    assert_eq!(batch.update_all().set_expr("name", "UPPER(name)").execute().await.unwrap(), 3);
+    assert_eq!(batch.rows::<(i32, String, String)>().await.unwrap()[2], (4, "DAN".into(), "intern".into()));
+    // The application waits for the rows of the batch, and for no others.
+    run(&mut application, "SET innodb_lock_wait_timeout = 1; UPDATE employees SET name = 'x' WHERE id = 3").await;
+    let locked = sqlx::query("UPDATE employees SET name = 'x' WHERE id = 2").execute(&mut application).await;
+    assert!(MySql::is_transient(&locked.unwrap_err()));
+    assert_eq!(batch.delete_all().execute().await.unwrap(), 3);
+    assert_eq!((batch.len().await.unwrap(), batch.counted()), (3, Some(3)));
+}
+
+/// Batches lie beside each other, and several are in hand at once.
+#[tokio::test]
+async fn a_batch_does_not_wait_for_the_rows_of_its_neighbours() {
+    for key in ["a", "a, b"] {
+        let script = format!(
+            "CREATE TABLE t (a integer, b varchar(5), n integer, PRIMARY KEY ({key})) ENGINE = InnoDB;
+             INSERT INTO t VALUES (1, 'x', 0), (2, 'x', 0), (3, 'x', 0), (4, 'x', 0), (5, 'x', 0), (6, 'x', 0)"
+        );
+        let Some(mut bench) = Bench::new(&script, Scope::table("t")).await else { return };
+        let all = bench.batch().await.keys().await.unwrap();
+        run(&mut bench.conn, "ROLLBACK").await;
+        let mut neighbours = bench.schema.connect().await;
+        run(
+            &mut neighbours,
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN; SELECT * FROM t WHERE a IN (1, 2, 5, 6) FOR UPDATE",
+        )
+        .await;
+        let mut conn = bench.schema.connect().await;
+        let session = bench.schema.session(&mut conn).await;
+        (bench.conn, bench.session) = (conn, session);
+        bench.info.range = KeyRange { after: Some(all[1].clone()), upto: all[3].clone() };
+        let mut batch = bench.batch().await;
+        assert_eq!(batch.rows::<(i32, String, i32)>().await.unwrap().len(), 2, "by ({key})");
+        assert_eq!(batch.keys().await.unwrap(), all[2..4], "by ({key})");
+        assert_eq!(batch.update_all().set("n", 1).execute().await.unwrap(), 2, "by ({key})");
+        run(batch.conn(), "ROLLBACK").await;
+    }
+}
+
+/// Also more of them than one statement takes, and each looked up in the index.
+#[tokio::test]
+async fn many_pinned_keys_of_every_kind_are_worked_on_and_searched_for() {
+    const ROWS: u64 = 9_000;
+    for (columns, keys) in [
+        ("a integer PRIMARY KEY", "i"),
+        ("a varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci PRIMARY KEY", "CONCAT('ключ \"', i)"),
+        ("a binary(16) PRIMARY KEY", "UNHEX(MD5(i))"),
+        ("a timestamp(6) PRIMARY KEY", "TIMESTAMP '2026-03-29 00:00:00' + INTERVAL i SECOND"),
+        ("a char(9) CHARACTER SET latin1, b decimal(20, 3), PRIMARY KEY (b, a)", "CONCAT('x', i), i / 8"),
+    ] {
+        let script = format!(
+            "CREATE TABLE t (n integer, {columns}) ENGINE = InnoDB;
+             SET max_recursive_iterations = 100000;
+             INSERT INTO t WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < {ROWS})
+                 SELECT 0, {keys} FROM s; ANALYZE TABLE t"
+        );
+        let Some(mut bench) = Bench::new(&script, Scope::table("t")).await else { return };
+        let mut batch = bench.batch().await;
+        assert_eq!(batch.len().await.unwrap(), ROWS, "{columns}");
+        run(batch.conn(), "FLUSH STATUS").await;
+        assert_eq!(batch.update_all().set_expr("n", "n + 1").execute().await.unwrap(), ROWS, "{columns}");
+        let read = "SELECT CAST(SUM(variable_value) AS SIGNED) FROM information_schema.session_status
+            WHERE variable_name LIKE 'Handler_read%'";
+        let read = int(batch.conn(), read).await;
+        assert!(read <= 3 * i64::try_from(ROWS).unwrap(), "{columns}: {read} looked at");
+        assert_eq!(int(batch.conn(), "SELECT COUNT(*) FROM t WHERE n <> 1").await, 0, "{columns}");
+    }
+}
