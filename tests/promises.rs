@@ -853,3 +853,16 @@ async fn batches_that_fail_and_are_tried_again_later_do_not_keep_the_rest_of_a_r
     drip.stop(run.id).await.unwrap();
     worker.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_shutdown_that_nobody_waits_for_any_more_rolls_back_what_is_in_flight() {
+    let database = Database::with_items(10).await;
+    let gate = Gate::default();
+    let drip = builder(&database, &gate).grace(Duration::from_hours(1)).build().await.unwrap();
+    let worker = drip.start();
+    let run = drip.enqueue(Gated).await.unwrap();
+    gate.arrival().await;
+    assert!(tokio::time::timeout(Duration::ZERO, worker.shutdown()).await.is_err(), "the batch is in flight");
+    until(async || Some(drip.run(run.id).await.unwrap()).filter(|run| run.counts.running == 0)).await;
+    assert_eq!(database.int("SELECT count(*) FROM items WHERE done = 1").await, 0);
+}
