@@ -637,6 +637,18 @@ async fn a_limit_means_never_more_than() {
 }
 
 #[tokio::test]
+async fn rows_of_a_limited_run_that_left_the_scope_are_not_replaced() {
+    let database = Database::with_items(100).await;
+    let drip = quiet(&database).await;
+    let worker = drip.start();
+    let run = drip.enqueue(Greedy { way: "affected".into() }).limit(20).await.unwrap();
+    let run = drip.wait(run.id).await.unwrap();
+    assert_eq!((run.status, run.counts.batches, run.counts.processed), (RunStatus::Completed, 2, 17));
+    assert_eq!(database.int("SELECT count(*) FROM items WHERE id > 20 AND done IS NOT NULL").await, 0);
+    worker.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_run_waits_for_its_start_time_and_then_starts_by_itself() {
     let database = Database::with_items(10).await;
     let drip = quiet(&database).await;
