@@ -429,7 +429,7 @@ async fn promise_6_paused_and_resumed_nothing_is_lost_or_repeated() {
     // With pauses between batches it does not get through before the first request has its turn.
     let run = drip.enqueue(MarkDone).batch_size(5).sleep(Duration::from_millis(5)).await.unwrap();
     until(async || (drip.run(run.id).await.unwrap().counts.processed > 0).then_some(())).await;
-    let mut pauses = 0;
+    let mut times = 0;
     for _ in 0..5 {
         match drip.pause(run.id).await {
             Ok(paused) => assert_eq!(paused.status, RunStatus::Paused),
@@ -438,7 +438,7 @@ async fn promise_6_paused_and_resumed_nothing_is_lost_or_repeated() {
                 break;
             }
         }
-        pauses += 1;
+        times += 1;
         let held = until(async || Some(drip.run(run.id).await.unwrap()).filter(|run| run.counts.running == 0)).await;
         assert_eq!(held.status, RunStatus::Paused);
         drip.resume(run.id).await.unwrap();
@@ -449,7 +449,7 @@ async fn promise_6_paused_and_resumed_nothing_is_lost_or_repeated() {
         .await;
     }
     let run = drip.wait(run.id).await.unwrap();
-    assert!(pauses > 0, "it was over before it could be paused: nothing is shown");
+    assert!(times > 0, "it was over before it could be paused: nothing is shown");
     assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 500));
     assert_eq!(database.int("SELECT count(*) FROM items WHERE times = 1").await, 500);
     worker.shutdown().await;

@@ -279,7 +279,8 @@ mod tests {
     #[test]
     fn beyond_the_backlog_events_are_dropped_and_those_that_wait_are_kept_in_order() {
         let (hooks, mut inbox) = channel(true, false);
-        for id in 0..=BACKLOG as i64 {
+        let backlog = i64::try_from(BACKLOG).unwrap();
+        for id in 0..=backlog {
             hooks.announce(Event::Run(RunId(id), RunStatus::Running));
             // Nobody listens to batches: those take no place.
             hooks.announce(Event::Batches(RunId(id), BatchStatus::Pending, Vec::new()));
@@ -288,7 +289,7 @@ mod tests {
         while let Ok(Message::Event(event)) = inbox.0.try_recv() {
             waiting.push(event.run_id().0);
         }
-        assert_eq!(waiting, (0..BACKLOG as i64).collect::<Vec<_>>());
+        assert_eq!(waiting, (0..backlog).collect::<Vec<_>>());
         hooks.announce(Event::Run(RunId(7), RunStatus::Running));
         assert!(inbox.0.try_recv().is_ok(), "there is room again");
     }
