@@ -430,7 +430,7 @@ async fn promise_6_paused_and_resumed_nothing_is_lost_or_repeated() {
     // With pauses between batches it does not get through before the first request has its turn.
     let run = drip.enqueue(MarkDone).batch_size(5).sleep(Duration::from_millis(5)).await.unwrap();
     until(async || (drip.run(run.id).await.unwrap().counts.processed > 0).then_some(())).await;
-    let mut pauses = 0;
+    let mut times = 0;
     for _ in 0..5 {
         match drip.pause(run.id).await {
             Ok(paused) => assert_eq!(paused.status, RunStatus::Paused),
@@ -439,7 +439,7 @@ async fn promise_6_paused_and_resumed_nothing_is_lost_or_repeated() {
                 break;
             }
         }
-        pauses += 1;
+        times += 1;
         let held = until(async || Some(drip.run(run.id).await.unwrap()).filter(|run| run.counts.running == 0)).await;
         assert_eq!(held.status, RunStatus::Paused);
         drip.resume(run.id).await.unwrap();
@@ -450,7 +450,7 @@ async fn promise_6_paused_and_resumed_nothing_is_lost_or_repeated() {
         .await;
     }
     let run = drip.wait(run.id).await.unwrap();
-    assert!(pauses > 0, "it was over before it could be paused: nothing is shown");
+    assert!(times > 0, "it was over before it could be paused: nothing is shown");
     assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 500));
     assert_eq!(database.int("SELECT count(*) FROM items WHERE times = 1").await, 500);
     worker.shutdown().await;
@@ -635,6 +635,18 @@ async fn a_limit_means_never_more_than() {
         assert_eq!(database.int("SELECT sum(times) FROM items").await.unsigned_abs(), expected);
         worker.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn rows_of_a_limited_run_that_left_the_scope_are_not_replaced() {
+    let database = Database::with_items(100).await;
+    let drip = quiet(&database).await;
+    let worker = drip.start();
+    let run = drip.enqueue(Greedy { way: "affected".into() }).limit(20).await.unwrap();
+    let run = drip.wait(run.id).await.unwrap();
+    assert_eq!((run.status, run.counts.batches, run.counts.processed), (RunStatus::Completed, 2, 17));
+    assert_eq!(database.int("SELECT count(*) FROM items WHERE id > 20 AND done IS NOT NULL").await, 0);
+    worker.shutdown().await;
 }
 
 #[tokio::test]

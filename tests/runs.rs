@@ -56,6 +56,22 @@ fn rename() -> Rename {
     Rename { prefix: "x".into(), times: 1, only: None }
 }
 
+/// Its filter makes half a megabyte of noise for each row, and nothing matches.
+#[backfill]
+struct Needle;
+
+#[backfill]
+impl Needle {
+    fn scope(&self) -> Scope {
+        Scope::table("items").filter(sea_query::Expr::cust("length(hex(randomblob(500000))) < 5"))
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("done", 1).execute().await?;
+        Ok(())
+    }
+}
+
 /// Has hooks of its own, and one that panics.
 #[backfill(batch_size = 10)]
 struct Hooked {
@@ -177,6 +193,18 @@ async fn an_empty_scope_is_refused_unless_the_run_starts_later() {
 }
 
 #[tokio::test]
+async fn a_scope_that_could_not_be_probed_in_time_is_accepted_and_completes_with_nothing() {
+    let database = Database::with_items(300).await;
+    let drip = drip(&database).await;
+    let run = drip.enqueue(Needle).await.unwrap();
+    let worker = drip.start();
+    let run = drip.wait(run.id).await.unwrap();
+    assert_eq!((run.status, run.error, run.counts.processed), (RunStatus::Completed, None, 0));
+    assert_eq!(database.int("SELECT count(*) FROM items WHERE done IS NOT NULL").await, 0);
+    worker.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_table_that_cannot_be_walked_is_refused_before_the_run() {
     let database = Database::empty().await;
     database.run("CREATE TABLE items (name TEXT, done INTEGER)").await;
@@ -234,6 +262,23 @@ async fn in_a_transaction_the_run_exists_if_and_only_if_it_commits() {
     assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 11));
     assert_eq!(run.backfiller, Some(Backfiller::new(7, "Ada")));
     worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_conflict_leaves_the_hosts_transaction_usable() {
+    let database = Database::with_items(10).await;
+    let drip = drip(&database).await;
+    let first = drip.enqueue(rename()).await.unwrap();
+    let mut tx = database.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::query("INSERT INTO items VALUES (11, 'before', NULL, 0)").execute(&mut *tx).await.unwrap();
+    let error = drip.enqueue(rename()).in_tx(&mut tx).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains(&format!("run {}", first.id)), "{error}");
+    sqlx::query("INSERT INTO items VALUES (12, 'after', NULL, 0)").execute(&mut *tx).await.unwrap();
+    drip.enqueue(rename()).limit(5).in_tx(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(database.int("SELECT count(*) FROM items WHERE id > 10").await, 2);
+    assert_eq!(drip.runs().await.unwrap().len(), 2);
 }
 
 #[tokio::test]

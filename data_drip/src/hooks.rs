@@ -274,3 +274,26 @@ async fn fire<DB: Backend>(
         tracing::error!(run = run.id.0, batch, ?hook, error = failure.full_message(), "a hook failed");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_backlog_events_are_dropped_and_those_that_wait_are_kept_in_order() {
+        let (hooks, mut inbox) = channel(true, false);
+        let backlog = i64::try_from(BACKLOG).unwrap();
+        for id in 0..=backlog {
+            hooks.announce(Event::Run(RunId(id), RunStatus::Running));
+            // Nobody listens to batches: those take no place.
+            hooks.announce(Event::Batches(RunId(id), BatchStatus::Pending, Vec::new()));
+        }
+        let mut waiting = Vec::new();
+        while let Ok(Message::Event(event)) = inbox.0.try_recv() {
+            waiting.push(event.run_id().0);
+        }
+        assert_eq!(waiting, (0..backlog).collect::<Vec<_>>());
+        hooks.announce(Event::Run(RunId(7), RunStatus::Running));
+        assert!(inbox.0.try_recv().is_ok(), "there is room again");
+    }
+}

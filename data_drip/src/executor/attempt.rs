@@ -405,44 +405,5 @@ pub(super) async fn elapsed(timeout: Option<Duration>) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::key::{Key, KeyPart, KeyRange};
-    use crate::run::{BatchId, RunBatch};
-    use crate::status::BatchStatus;
-
-    fn claim(transients: u32) -> Claim {
-        let upto = Key(vec![KeyPart { tag: "integer".into(), text: "9".into() }]);
-        let batch = RunBatch {
-            id: BatchId(1),
-            run_id: RunId(1),
-            position: 1,
-            range: KeyRange { after: None, upto },
-            planned_size: 9,
-            processed: None,
-            status: BatchStatus::Running,
-            attempts: 0,
-            losses: 0,
-            worker: Some("w".into()),
-            error: None,
-            due_at: None,
-            started_at: None,
-            finished_at: None,
-        };
-        Claim { worker: "w".into(), epoch: 1, batch, transients }
-    }
-
-    #[test]
-    fn what_does_not_pass_is_tried_again_up_to_its_bound_and_no_attempt_is_counted() {
-        for failed in 0..schedule::MOST_TRANSIENTS {
-            let Ended::Unfinished(Unfinished::Transient { error, .. }) = transient(&claim(failed), "busy".into())
-            else {
-                panic!("given up after {failed} failures")
-            };
-            assert_eq!(error, "busy");
-        }
-        let ended = transient(&claim(schedule::MOST_TRANSIENTS), "busy".into());
-        let Ended::Unfinished(Unfinished::GaveUp { error, counted: false }) = ended else { panic!("tried for ever") };
-        assert_eq!(error, "given up after 16 tries: busy");
-    }
-}
+#[path = "attempt_tests.rs"]
+mod tests;
