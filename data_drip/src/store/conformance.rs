@@ -127,9 +127,9 @@ impl<DB: Backend> Desk<DB> {
         let mut tx = DB::begin_batch(&mut self.conn, &self.session, fence, TTL).await.unwrap();
         let completed = batches::complete::<DB>(&mut tx, claim, 10).await.unwrap();
         if completed {
-            tx.commit().await.unwrap()
+            tx.commit().await.unwrap();
         } else {
-            tx.rollback().await.unwrap()
+            tx.rollback().await.unwrap();
         }
         completed
     }

@@ -12,6 +12,7 @@ use crate::scope::TableName;
 const DESCENDING: i64 = 1;
 const NULLS_FIRST: i64 = 2;
 
+#[expect(clippy::struct_excessive_bools, reason = "as the catalogue keeps them")]
 pub(super) struct Index {
     pub(super) name: String,
     pub(super) primary: bool,
