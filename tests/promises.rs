@@ -430,16 +430,16 @@ async fn promise_6_paused_and_resumed_nothing_is_lost_or_repeated() {
     // With pauses between batches it does not get through before the first request has its turn.
     let run = drip.enqueue(MarkDone).batch_size(5).sleep(Duration::from_millis(5)).await.unwrap();
     until(async || (drip.run(run.id).await.unwrap().counts.processed > 0).then_some(())).await;
-    let mut pauses = 0;
+    let mut times = 0;
     for _ in 0..5 {
         match drip.pause(run.id).await {
-            Ok(paused) => assert_eq!(paused.status, RunStatus::Paused),
+            Ok(held) => assert_eq!(held.status, RunStatus::Paused),
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
                 break;
             }
         }
-        pauses += 1;
+        times += 1;
         let held = until(async || Some(drip.run(run.id).await.unwrap()).filter(|run| run.counts.running == 0)).await;
         assert_eq!(held.status, RunStatus::Paused);
         drip.resume(run.id).await.unwrap();
@@ -450,7 +450,7 @@ async fn promise_6_paused_and_resumed_nothing_is_lost_or_repeated() {
         .await;
     }
     let run = drip.wait(run.id).await.unwrap();
-    assert!(pauses > 0, "it was over before it could be paused: nothing is shown");
+    assert!(times > 0, "it was over before it could be paused: nothing is shown");
     assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 500));
     assert_eq!(database.int("SELECT count(*) FROM items WHERE times = 1").await, 500);
     worker.shutdown().await;
@@ -864,4 +864,17 @@ async fn batches_that_fail_and_are_tried_again_later_do_not_keep_the_rest_of_a_r
     assert!(done.planned);
     drip.stop(run.id).await.unwrap();
     worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_that_nobody_waits_for_any_more_rolls_back_what_is_in_flight() {
+    let database = Database::with_items(10).await;
+    let gate = Gate::default();
+    let drip = builder(&database, &gate).grace(Duration::from_hours(1)).build().await.unwrap();
+    let worker = drip.start();
+    let run = drip.enqueue(Gated).await.unwrap();
+    gate.arrival().await;
+    assert!(tokio::time::timeout(Duration::ZERO, worker.shutdown()).await.is_err(), "the batch is in flight");
+    until(async || Some(drip.run(run.id).await.unwrap()).filter(|run| run.counts.running == 0)).await;
+    assert_eq!(database.int("SELECT count(*) FROM items WHERE done = 1").await, 0);
 }

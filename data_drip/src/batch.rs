@@ -78,7 +78,8 @@ impl<'t, DB: Backend> Batch<'t, DB> {
         self.conn
     }
 
-    /// The run: who, options, counts as they were when the batch began.
+    /// The run: who and which options. Its status and counts are those of the first batch of the run in this process; what
+    /// they are now, [`DataDrip::run`](crate::api::DataDrip::run) tells.
     pub fn run(&self) -> &Run {
         self.run
     }

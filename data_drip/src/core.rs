@@ -1,6 +1,6 @@
 //! What the run API, the executor and the dashboard of one process share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,8 +58,8 @@ pub(crate) struct Signals {
     pub(crate) changed: Notify,
     /// Batches whose transaction is open in this process.
     flights: Mutex<HashMap<BatchId, Flight>>,
-    /// Runs that are being stopped now: none of their batches may begin.
-    halted: Mutex<HashSet<RunId>>,
+    /// Runs that are being stopped now, by how many requests: none of their batches may begin.
+    halted: Mutex<HashMap<RunId, u32>>,
     /// The host is shutting down: event streams end.
     pub(crate) closing: CancellationToken,
 }
@@ -139,7 +139,7 @@ impl Signals {
         let cancel = CancellationToken::new();
         locked(&self.flights)
             .insert(batch, Flight { worker: claim.worker.clone(), run, epoch, cancel: cancel.clone() });
-        if locked(&self.halted).contains(&run) {
+        if locked(&self.halted).contains_key(&run) {
             cancel.cancel();
         }
         cancel
@@ -169,12 +169,12 @@ impl Signals {
 
     /// Whether the run is being stopped now by this process.
     pub(crate) fn is_halted(&self, run: RunId) -> bool {
-        locked(&self.halted).contains(&run)
+        locked(&self.halted).contains_key(&run)
     }
 
     /// Rolls back what is in flight of a run, and lets nothing of it begin until the guard is dropped.
     pub(crate) fn halt(&self, run: RunId) -> Halt<'_> {
-        locked(&self.halted).insert(run);
+        *locked(&self.halted).entry(run).or_default() += 1;
         locked(&self.flights).values().filter(|flight| flight.run == run).for_each(|flight| flight.cancel.cancel());
         Halt { signals: self, run }
     }
@@ -193,7 +193,14 @@ pub(crate) struct Halt<'a> {
 
 impl Drop for Halt<'_> {
     fn drop(&mut self) {
-        locked(&self.signals.halted).remove(&self.run);
+        let mut halted = locked(&self.signals.halted);
+        if let Some(requests) = halted.get_mut(&self.run) {
+            *requests -= 1;
+            if *requests == 0 {
+                halted.remove(&self.run);
+            }
+        }
+        drop(halted);
         self.signals.work.notify_waiters();
     }
 }
@@ -408,6 +415,16 @@ mod tests {
         assert_eq!((one.so_far(), other.so_far()), (2, 2));
         drop(one);
         assert!(claimed(1).is_none(), "nobody counts any more");
+    }
+
+    #[test]
+    fn a_run_is_halted_until_the_last_who_stops_it_is_done() {
+        let signals = Signals::default();
+        let (first, second) = (signals.halt(RunId(1)), signals.halt(RunId(1)));
+        drop(first);
+        assert!(signals.is_halted(RunId(1)));
+        drop(second);
+        assert!(!signals.is_halted(RunId(1)));
     }
 
     /// Polls a future; whether it is done.

@@ -18,6 +18,9 @@ use crate::status::{BatchStatus, RunStatus};
 /// hook must not fill the memory.
 const BACKLOG: usize = 10_000;
 
+/// Batches read at once of those that changed together: a retry can have very many.
+const AT_ONCE: usize = 1_000;
+
 macro_rules! handler {
     ($($(#[$meta:meta])* $method:ident: $hook:ident ( $($batch:ident)? )),* $(,)?) => {
         /// Told about every change of status of every run, unless the backfill has a hook of that name itself.
@@ -228,25 +231,25 @@ pub(crate) async fn dispatch<DB: Backend>(
         }
         let mut run = Arc::clone(&seen[&id]);
         let hook = event.hook();
-        let batches = match event {
+        let batch = match event {
             Event::Run(_, status) => {
                 // Told as it was at the change, even when it has moved on since.
                 Arc::make_mut(&mut run).status = status;
                 fire(&*lookup, global.as_deref(), hook, &run, None).await;
                 continue;
             }
-            Event::Batch(batch) => vec![*batch],
+            Event::Batch(batch) => batch,
             Event::Batches(_, status, ids) => {
-                let mut batches = lookup.batches(&ids).await;
-                for batch in &mut batches {
-                    batch.status = status;
+                for ids in ids.chunks(AT_ONCE) {
+                    for mut batch in lookup.batches(ids).await {
+                        batch.status = status;
+                        fire(&*lookup, global.as_deref(), hook, &run, Some(&batch)).await;
+                    }
                 }
-                batches
+                continue;
             }
         };
-        for batch in &batches {
-            fire(&*lookup, global.as_deref(), hook, &run, Some(batch)).await;
-        }
+        fire(&*lookup, global.as_deref(), hook, &run, Some(&batch)).await;
     }
 }
 
@@ -279,7 +282,8 @@ mod tests {
     #[test]
     fn beyond_the_backlog_events_are_dropped_and_those_that_wait_are_kept_in_order() {
         let (hooks, mut inbox) = channel(true, false);
-        for id in 0..=BACKLOG as i64 {
+        let backlog = i64::try_from(BACKLOG).unwrap();
+        for id in 0..=backlog {
             hooks.announce(Event::Run(RunId(id), RunStatus::Running));
             // Nobody listens to batches: those take no place.
             hooks.announce(Event::Batches(RunId(id), BatchStatus::Pending, Vec::new()));
@@ -288,7 +292,7 @@ mod tests {
         while let Ok(Message::Event(event)) = inbox.0.try_recv() {
             waiting.push(event.run_id().0);
         }
-        assert_eq!(waiting, (0..BACKLOG as i64).collect::<Vec<_>>());
+        assert_eq!(waiting, (0..backlog).collect::<Vec<_>>());
         hooks.announce(Event::Run(RunId(7), RunStatus::Running));
         assert!(inbox.0.try_recv().is_ok(), "there is room again");
     }

@@ -124,6 +124,7 @@ impl<DB: Backend> Engine<DB> {
     fn settled(&self, run: RunId, status: RunStatus) {
         tracing::info!(run = run.0, %status, "the run is settled");
         self.codes.forget(run);
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
         self.core.hooks.announce(Event::Run(run, status));
         self.core.signals.changed.notify_waiters();
     }
@@ -271,10 +272,9 @@ impl<DB: Backend> Engine<DB> {
 
 impl<DB: Backend> Drop for Worker<DB> {
     fn drop(&mut self) {
-        if !self.engine.draining.is_cancelled() {
-            self.engine.drain();
-            self.engine.abort();
-        }
+        // Also when it was draining already: a shutdown that somebody stopped waiting for.
+        self.engine.drain();
+        self.engine.abort();
         self.engine.desk.closed.cancel();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::backend::Backend;
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
+use crate::run::RunId;
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::workers::{Look, Loss};
 use crate::store::{runs, workers};
@@ -35,12 +36,9 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
         )
     };
     for run in due {
-        let _turn = engine.turn().await;
-        let mut conn = engine.writing.acquire().await?;
-        if runs::enqueue::<DB>(&mut conn, run).await? {
-            tracing::info!(run = run.0, "the run's start time has come");
-            engine.core.hooks.announce(Event::Run(run, RunStatus::Enqueued));
-            engine.core.signals.plan.notify_waiters();
+        // A busy database must not keep this round from all that follows.
+        if let Err(error) = begin(engine, run).await {
+            tracing::debug!(run = run.0, %error, "could not begin a run that is due now");
         }
     }
     for run in settleable {
@@ -57,6 +55,17 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
         let _turn = engine.turn().await;
         let mut conn = engine.writing.acquire().await?;
         workers::forget::<DB>(&mut conn).await?;
+    }
+    Ok(())
+}
+
+async fn begin<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()> {
+    let _turn = engine.turn().await;
+    let mut conn = engine.writing.acquire().await?;
+    if runs::enqueue::<DB>(&mut conn, run).await? {
+        tracing::info!(run = run.0, "the run's start time has come");
+        engine.core.hooks.announce(Event::Run(run, RunStatus::Enqueued));
+        engine.core.signals.plan.notify_waiters();
     }
     Ok(())
 }

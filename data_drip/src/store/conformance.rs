@@ -141,9 +141,9 @@ impl<DB: Backend> Desk<DB> {
         let mut tx = DB::begin_batch(&mut self.conn, &self.session, fence, TTL).await.unwrap();
         let completed = batches::complete_and_claim::<DB>(&mut tx, claim, 7, &wanted, &[]).await.unwrap();
         if completed.is_some() {
-            tx.commit().await.unwrap()
+            tx.commit().await.unwrap();
         } else {
-            tx.rollback().await.unwrap()
+            tx.rollback().await.unwrap();
         }
         completed
     }

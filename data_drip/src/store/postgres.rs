@@ -413,3 +413,26 @@ fn query(statement: Statement) -> sqlx::Result<Query<'static, Postgres, PgArgume
     let values = IntoArguments::<Postgres>::into_arguments(SqlxValues(sea_query::Values(statement.values)));
     Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::postgres::testing::Schema;
+
+    #[tokio::test]
+    async fn a_statement_that_was_prepared_for_other_columns_is_transient_and_prepared_anew() {
+        let Some((_schema, mut conn)) = Schema::with("CREATE TABLE t (a integer, b integer)").await else { return };
+        let all = || Statement::of("SELECT * FROM t");
+        Postgres::fetch(&mut conn, all()).await.unwrap();
+        sqlx::raw_sql("ALTER TABLE t ADD COLUMN c integer; INSERT INTO t VALUES (1, 2, 3)")
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        let error = Postgres::fetch(&mut conn, all()).await.unwrap_err();
+        assert!(Postgres::is_stale(&error) && Postgres::is_transient(&error), "{error}");
+        let failure = crate::error::Failure::from(error);
+        assert!(failure.chain().any(Postgres::is_stale));
+        let rows = Postgres::fetch(&mut conn, all()).await.unwrap();
+        assert_eq!(Postgres::int(&rows[0], 2).unwrap(), Some(3));
+    }
+}

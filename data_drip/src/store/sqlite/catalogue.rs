@@ -329,14 +329,41 @@ pub(super) async fn rows_about(conn: &mut SqliteConnection, spec: &KeySpec) -> R
     let name = TableName { schema: spec.schema.clone(), name: spec.table.clone() };
     let table = find(conn, &name).await?;
     if table.without_rowid {
-        return Ok(None);
+        return analyzed(conn, &table).await;
     }
     let from = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
     // Each end from the tree; both in one aggregate would read all of it.
     let sql = format!("SELECT (SELECT max(rowid) FROM {from}) - (SELECT min(rowid) FROM {from}) + 1");
     let rows = Sqlite::fetch(conn, Statement { sql: sql.into(), values: Vec::new() }).await?;
     let about = rows.first().map_or(Ok(None), |row| Sqlite::int(row, 0))?;
-    Ok(about.and_then(|about| u64::try_from(about).ok()))
+    let about = about.and_then(|about| u64::try_from(about).ok());
+    // Numbers far apart, such as those made of a time: more of them than the file has room for.
+    let most = most_rows(conn).await?;
+    match about {
+        Some(about) if about <= most => Ok(Some(about)),
+        about => Ok(analyzed(conn, &table).await?.or(about.map(|_| most))),
+    }
+}
+
+/// More rows than the file has room for: none takes less than eight bytes.
+async fn most_rows(conn: &mut SqliteConnection) -> Result<u64, Error> {
+    let size = Statement::of("SELECT page_count * page_size / 8 FROM pragma_page_count, pragma_page_size");
+    let rows = Sqlite::fetch(conn, size).await?;
+    let most = rows.first().map_or(Ok(None), |row| Sqlite::int(row, 0))?;
+    Ok(most.and_then(|most| u64::try_from(most).ok()).unwrap_or(u64::MAX))
+}
+
+/// How many rows the last `ANALYZE` saw.
+async fn analyzed(conn: &mut SqliteConnection, table: &Table) -> Result<Option<u64>, Error> {
+    let there = Statement::of("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'");
+    if Sqlite::fetch(conn, there).await?.is_empty() {
+        return Ok(None);
+    }
+    // Before the first space stands the number of rows in the index; a partial one has fewer.
+    let stat = Statement::of("SELECT max(CAST(stat AS INTEGER)) FROM sqlite_stat1 WHERE tbl = ?1");
+    let rows = Sqlite::fetch(conn, stat.bind(table.name.as_str())).await?;
+    let seen = rows.first().map_or(Ok(None), |row| Sqlite::int(row, 0))?;
+    Ok(seen.and_then(|seen| u64::try_from(seen).ok()))
 }
 
 fn quoted(name: &str) -> String {

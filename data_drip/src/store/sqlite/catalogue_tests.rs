@@ -2,9 +2,10 @@
 
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
+use crate::backend::Backend;
 use crate::error::ErrorKind;
 use crate::scope::{Scope, TableName, col};
-use crate::store::sqlite::testing::File;
+use crate::store::sqlite::testing::{File, run};
 
 const SCHEMA: &str = r#"
     CREATE TABLE employees (id INTEGER PRIMARY KEY, Name TEXT, role TEXT);
@@ -124,4 +125,19 @@ async fn a_name_that_does_not_exist_is_answered_with_a_near_one() {
         assert!(error.to_string().contains(said), "{error}\nnot: {said}");
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
     }
+}
+
+#[tokio::test]
+async fn rows_with_numbers_far_apart_are_not_guessed_from_those() {
+    let (_file, mut conn) = File::with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+         INSERT INTO t SELECT 1000000000000000000 + i * 20000000000, 'x' FROM n",
+    )
+    .await;
+    let spec = Scope::<Sqlite>::table("t").resolve(&mut conn).await.unwrap();
+    let about = Sqlite::rows_about(&mut conn, &spec).await.unwrap().unwrap();
+    assert!((1_000..100_000).contains(&about), "{about}");
+    run(&mut conn, "ANALYZE").await;
+    assert_eq!(Sqlite::rows_about(&mut conn, &spec).await.unwrap(), Some(1_000));
 }
