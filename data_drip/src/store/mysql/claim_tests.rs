@@ -156,7 +156,8 @@ async fn a_stop_now_does_not_wait_for_the_batch_in_flight_and_what_it_revokes_ca
     let claim = claim(&mut worker, 1).await.unwrap();
     let session = schema.session(&mut worker).await;
     let mut tx = MySql::begin_batch(&mut worker, &session, claim.fence().to_string(), SILENCE).await.unwrap();
-    assert_eq!(batches::check::<MySql>(&mut tx, &claim).await.unwrap(), Some(RunStatus::Running));
+    let seen = batches::check::<MySql>(&mut tx, &claim).await.unwrap();
+    assert_eq!(seen.map(|seen| seen.status), Some(RunStatus::Running));
     let change = runs::change::<MySql>(&mut person, run_id, Request::Stop { now: true }, None).await.unwrap();
     assert!(matches!(change, Change::Done { batches, .. } if batches.len() == 2));
     assert!(!batches::complete::<MySql>(&mut tx, &claim, 1).await.unwrap());

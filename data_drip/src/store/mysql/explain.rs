@@ -94,7 +94,7 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::mysql::testing::{Schema, run};
+    use crate::store::mysql::testing::Schema;
 
     #[tokio::test]
     async fn a_plan_says_which_index_it_uses_and_when_it_reads_everything() {
