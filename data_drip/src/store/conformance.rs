@@ -8,9 +8,11 @@ use serde_json::json;
 
 use crate::backend::{Backend, ConnectOptions, KeySpec, Statement};
 use crate::key::{Key, KeyPart, KeyRange};
+use crate::logs::{LogLevel, LogTotals, Said};
 use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, Total};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::batches::{self, Claim, Unfinished, Wanted};
+use crate::store::logs::{self, Page};
 use crate::store::overview;
 use crate::store::plans::{self, Advance, Role};
 use crate::store::runs::{self, Change, NewRun, Request};
@@ -790,6 +792,7 @@ pub(super) async fn backfills_and_people_are_summed_up<DB: Backend>(mut desk: De
     let told: Vec<_> = summaries.iter().map(|s| (s.backfill.as_str(), s.runs, s.status)).collect();
     assert_eq!(told, [("a", 2, RunStatus::Stopped), ("b", 1, RunStatus::Enqueued), ("c", 1, RunStatus::Enqueued)]);
     assert_eq!((summaries[0].last, summaries[0].finished_at.is_some()), (bobs, true));
+    assert_eq!(summaries[0].table, None);
     assert_eq!(overview::recent::<DB>(&mut desk.conn, "7", 9).await.unwrap(), ["c", "a"]);
     assert_eq!(overview::recent::<DB>(&mut desk.conn, "7", 1).await.unwrap(), ["c"]);
     assert!(overview::recent::<DB>(&mut desk.conn, "' OR 1", 9).await.unwrap().is_empty());
@@ -852,6 +855,88 @@ pub(super) async fn throughput_is_that_of_the_last_minute<DB: Backend>(mut desk:
     assert_eq!(desk.run(run).await.throughput, None);
 }
 
+pub(super) async fn a_backfill_shows_the_table_of_its_last_planned_run<DB: Backend>(mut desk: Desk<DB>) {
+    let planned = desk.insert(&new_run("a")).await;
+    let role = desk.take_plan(planned, "w").await.unwrap();
+    assert!(plans::pin::<DB>(&mut desk.conn, &role, &spec(), &key(30)).await.unwrap());
+    desk.insert(&NewRun { limit: Some(1), ..new_run("a") }).await;
+    let summaries = overview::summaries::<DB>(&mut desk.conn).await.unwrap();
+    assert_eq!((summaries[0].runs, summaries[0].table.as_deref()), (2, Some("t")));
+}
+
+pub(super) async fn runs_are_counted_by_status_and_the_settled_ones_for_a_while<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, true).await;
+    desk.insert(&new_run("b")).await;
+    let later = NewRun { start_at: Some(Utc::now() + chrono::TimeDelta::hours(1)), ..new_run("c") };
+    desk.insert(&later).await;
+    let pending = plans::pending::<DB>(&mut desk.conn, run).await.unwrap();
+    assert_eq!((pending.due, pending.all), (2, 2));
+    let counts = runs::counts::<DB>(&mut desk.conn, TTL).await.unwrap();
+    assert_eq!((counts.pending, counts.enqueued, counts.running, counts.stopped), (1, 1, 1, 0));
+    desk.ask(run, Request::Stop { now: false }).await;
+    let counts = runs::counts::<DB>(&mut desk.conn, TTL).await.unwrap();
+    assert_eq!((counts.running, counts.stopped), (0, 1));
+    let long_ago = "UPDATE data_drip_backfill_runs SET finished_at = 1 WHERE finished_at IS NOT NULL";
+    DB::execute(&mut desk.conn, Statement::of(long_ago)).await.unwrap();
+    assert_eq!(runs::counts::<DB>(&mut desk.conn, TTL).await.unwrap().stopped, 0);
+}
+
+pub(super) async fn workers_are_shown_with_what_they_hold<DB: Backend>(mut desk: Desk<DB>) {
+    desk.worker("dead", Duration::ZERO).await;
+    desk.worker("w", TTL).await;
+    let run = desk.planned(&new_run("a"), 2, false).await;
+    let claim = desk.claim("w").await.unwrap();
+    desk.take_plan(run, "w").await.unwrap();
+    // The clock may still stand where the lease ended.
+    DB::execute(&mut desk.conn, Statement::of("UPDATE data_drip_workers SET expires_at = 1 WHERE id = 'dead'"))
+        .await
+        .unwrap();
+    let shown = workers::show::<DB>(&mut desk.conn).await.unwrap();
+    let told: Vec<_> = shown.iter().map(|worker| (worker.id.as_str(), worker.alive)).collect();
+    assert_eq!(told, [("w", true), ("dead", false)], "the living first");
+    let (claims, plans) = (&shown[0].claims, &shown[0].plans);
+    assert_eq!((claims.len(), claims[0].batch_id, claims[0].position), (1, claim.batch.id, 1));
+    assert_eq!((plans.len(), plans[0].run_id, plans[0].backfill.as_str()), (1, run, "a"));
+    assert!(shown[1].claims.is_empty() && shown[1].plans.is_empty());
+}
+
+pub(super) async fn what_was_said_is_kept_in_its_order_until_the_run_is_deleted<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 1, true).await;
+    let claim = desk.claim("w").await.unwrap();
+    let odd = "it's \"quoted\", back\\slashed,\nin two lines: \u{1f600} <b>?1 %s";
+    let fields = json!({"who": odd, "n": 3}).as_object().unwrap().clone();
+    let at = DateTime::from_timestamp_millis(1_700_000_000_123).unwrap();
+    let said = |message: &str, level, dropped| {
+        let (target, fields) = ("app::code".to_owned(), fields.clone());
+        Said { at, level, target, message: message.to_owned(), fields, dropped }
+    };
+    let page = |lines| Page { run, batch: claim.batch.id, epoch: claim.epoch, lines };
+    let first = page(vec![said(odd, LogLevel::Info, 0), said("", LogLevel::Error, 4)]);
+    logs::write::<DB>(&mut desk.conn, run, &[first], 1).await.unwrap();
+    logs::write::<DB>(&mut desk.conn, run, &[page(vec![said("last", LogLevel::Debug, 0)])], 0).await.unwrap();
+    let totals = logs::totals::<DB>(&mut desk.conn, run).await.unwrap();
+    assert_eq!(totals, LogTotals { kept: 3, dropped: 5 });
+
+    let all = logs::Filter { batch: None, level: None, after: None, before: None, backwards: false, limit: 9 };
+    let lines = logs::list::<DB>(&mut desk.conn, run, &all).await.unwrap();
+    let told: Vec<_> = lines.iter().map(|line| (line.message.as_str(), line.level, line.dropped)).collect();
+    assert_eq!(told, [(odd, LogLevel::Info, 0), ("", LogLevel::Error, 4), ("last", LogLevel::Debug, 0)]);
+    let line = &lines[0];
+    assert_eq!((line.at, line.target.as_str(), &line.fields), (at, "app::code", &fields));
+    assert_eq!((line.run_id, line.batch_id, line.position, line.claim), (run, claim.batch.id, 1, claim.epoch));
+    let bad = logs::Filter { level: Some(LogLevel::Info), batch: Some(claim.batch.id), ..all.clone() };
+    let bad = logs::Filter { after: Some(lines[0].id), backwards: true, ..bad };
+    let ids = |lines: Vec<crate::logs::LogLine>| lines.iter().map(|line| line.id).collect::<Vec<_>>();
+    assert_eq!(ids(logs::list::<DB>(&mut desk.conn, run, &bad).await.unwrap()), [lines[1].id]);
+
+    desk.ask(run, Request::Stop { now: true }).await;
+    assert!(matches!(desk.ask(run, Request::Delete).await, Change::Done { .. }));
+    assert!(logs::list::<DB>(&mut desk.conn, run, &all).await.unwrap().is_empty());
+    // Who is late finds no run to write to.
+    logs::write::<DB>(&mut desk.conn, run, &[page(vec![said("late", LogLevel::Info, 0)])], 0).await.unwrap();
+    assert_eq!(logs::totals::<DB>(&mut desk.conn, run).await.unwrap(), LogTotals::default());
+}
+
 macro_rules! conformance {
     ($($behaviour:ident),* $(,)?) => {
         #[cfg(feature = "sqlite")]
@@ -912,4 +997,6 @@ conformance! {
     an_estimate_shows_as_one_until_planning_ends, a_run_that_cannot_be_planned_fails_with_its_reason,
     lists_are_filtered_and_come_in_pages, backfills_and_people_are_summed_up, what_was_committed_is_summed_up_over_time,
     events_tell_who_did_what, throughput_is_that_of_the_last_minute,
+    a_backfill_shows_the_table_of_its_last_planned_run, runs_are_counted_by_status_and_the_settled_ones_for_a_while,
+    workers_are_shown_with_what_they_hold, what_was_said_is_kept_in_its_order_until_the_run_is_deleted,
 }

@@ -385,3 +385,42 @@ fn left_until(deadline: Instant) -> u128 {
     };
     left.next_multiple_of(step)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::mysql::testing::{Schema, int, run};
+
+    #[tokio::test]
+    async fn a_statement_that_was_prepared_for_other_columns_is_prepared_anew() {
+        let Some((schema, mut conn)) = Schema::with("CREATE TABLE t (a INTEGER, b INTEGER)").await else { return };
+        let mut other = schema.connect().await;
+        let all = || Statement::of("SELECT * FROM t");
+        MySql::fetch(&mut conn, all()).await.unwrap();
+        run(&mut other, "ALTER TABLE t ADD COLUMN c INTEGER; INSERT INTO t VALUES (1, 2, 3)").await;
+        let rows = MySql::fetch(&mut conn, all()).await.unwrap();
+        assert_eq!(MySql::int(&rows[0], 2).unwrap(), Some(3));
+        let named: i32 = rows[0].try_get("c").unwrap();
+        assert_eq!(named, 3);
+        // As many columns, under other names and types.
+        run(&mut other, "ALTER TABLE t DROP COLUMN b, ADD COLUMN d VARCHAR(9) NOT NULL DEFAULT 'x'").await;
+        let rows = MySql::fetch(&mut conn, all()).await.unwrap();
+        let named: (i32, String) = (rows[0].try_get("c").unwrap(), rows[0].try_get("d").unwrap());
+        assert_eq!(named, (3, "x".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_only_reads_refuses_writes_and_takes_them_again() {
+        let Some((schema, mut conn)) = Schema::with("CREATE TABLE t (a INTEGER)").await else { return };
+        let session = schema.session(&mut conn).await;
+        let insert = || Statement::of("INSERT INTO t VALUES (1)");
+        MySql::read_only(&mut conn, true).await.unwrap();
+        MySql::execute(&mut conn, insert()).await.unwrap_err();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let rows = MySql::fetch_before(&mut conn, &session, deadline, Statement::of("SELECT 1")).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        MySql::read_only(&mut conn, false).await.unwrap();
+        MySql::execute(&mut conn, insert()).await.unwrap();
+        assert_eq!(int(&mut conn, "SELECT COUNT(*) FROM t").await, 1);
+    }
+}

@@ -9,9 +9,11 @@ use tokio::sync::Barrier;
 
 use crate::backend::{Backend, Statement};
 use crate::key::{Key, KeyPart, KeyRange};
-use crate::run::RunId;
+use crate::logs::{LogLevel, Said};
+use crate::run::{BatchId, RunId};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::batches::{self, Claim, Unfinished, Wanted};
+use crate::store::logs::{self, Page};
 use crate::store::mysql::testing::{Schema, int, run, until_lock_wait};
 use crate::store::plans::{self, Advance};
 use crate::store::runs::{self, Change, NewRun, Request};
@@ -235,4 +237,43 @@ async fn claims_and_settling_read_what_they_need_and_no_more() {
         let read = int(&mut conn, read).await;
         assert!(read < 60, "{what} reads {read}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_writes_logs_of_one_run_at_the_same_time_waits_and_loses_no_line() {
+    const WRITERS: usize = 4;
+    const PAGES: usize = 25;
+    let Some((_schema, pool, run)) = planned(1, None).await else { return };
+    let begin = Arc::new(Barrier::new(WRITERS));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let (pool, begin) = (pool.clone(), Arc::clone(&begin));
+            tokio::spawn(async move {
+                let mut conn = pool.acquire().await.unwrap();
+                begin.wait().await;
+                for _ in 0..PAGES {
+                    logs::write::<MySql>(&mut conn, run, &[page(run)], 0).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let mut conn = pool.acquire().await.unwrap();
+    let kept = logs::totals::<MySql>(&mut conn, run).await.unwrap().kept;
+    assert_eq!(kept, (WRITERS * PAGES) as u64);
+    assert_eq!(int(&mut conn, "SELECT COUNT(*) FROM data_drip_run_logs").await, (WRITERS * PAGES) as i64);
+}
+
+fn page(run: RunId) -> Page {
+    let said = Said {
+        at: chrono::DateTime::UNIX_EPOCH,
+        level: LogLevel::Info,
+        target: String::new(),
+        message: "said".to_owned(),
+        fields: serde_json::Map::new(),
+        dropped: 0,
+    };
+    Page { run, batch: BatchId(1), epoch: 1, lines: vec![said] }
 }
