@@ -153,6 +153,9 @@ pub trait Backend: Database + Sealed {
     /// Completes a batch and claims the next one, where the dialect can say it in one statement.
     #[doc(hidden)]
     const COMPLETE_AND_CLAIM: Option<&'static str> = None;
+    /// The most runs that one statement looks at with their sums.
+    #[doc(hidden)]
+    const RUNS_AT_ONCE: usize = usize::MAX;
     /// What makes the engine's tables, and the migrator's own one.
     #[doc(hidden)]
     const MIGRATIONS: &'static [crate::store::migrate::File];

@@ -50,6 +50,8 @@ impl Backend for MySql {
     const LABEL: &'static str = "MySQL";
     const MAX_SLOTS: Option<usize> = None;
     const SQL: &'static crate::store::Sql = &crate::store::MYSQL;
+    // The bounds of a range have to be known before the statement begins: those of a joined row read every completed batch.
+    const RUNS_AT_ONCE: usize = 1;
     const MIGRATIONS: &'static [migrate::File] = migrate::mysql::FILES;
     const MIGRATOR_TABLE: &'static str = migrate::mysql::MIGRATOR_TABLE;
     // A statement takes 65,535. MariaDB's optimizer looks up to 16,000 values in an index, and reads the table for more.

@@ -118,8 +118,14 @@ async fn fetch<DB: Backend>(
 ) -> sqlx::Result<Vec<(Run, Parts)>> {
     let asked: Vec<_> =
         known.iter().map(|(id, tally)| (id, tally.map(|tally| tally.until.timestamp_millis()))).collect();
-    let rows = DB::fetch(conn, Statement::of(DB::SQL.select_runs).bind(json_list(&asked))).await?;
-    rows.iter().map(read::<DB>).collect()
+    let mut runs = Vec::with_capacity(asked.len());
+    for asked in asked.chunks(DB::RUNS_AT_ONCE) {
+        for row in DB::fetch(conn, Statement::of(DB::SQL.select_runs).bind(json_list(asked))).await? {
+            runs.push(read::<DB>(&row)?);
+        }
+    }
+    runs.sort_unstable_by_key(|(run, _)| std::cmp::Reverse(run.id));
+    Ok(runs)
 }
 
 /// What the sum of a run's elements is made of.

@@ -239,6 +239,38 @@ async fn claims_and_settling_read_what_they_need_and_no_more() {
     }
 }
 
+#[tokio::test]
+async fn what_a_page_asks_for_every_second_reads_what_is_new_and_not_the_whole_run() {
+    let Some((_schema, pool, run_id)) = planned(2_000, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    run(
+        &mut conn,
+        "UPDATE data_drip_backfill_run_batches SET worker = 'w', started_at = 1, finished_at = position * 1000, processed = 1,
+             status = 'completed';
+         UPDATE data_drip_backfill_run_batches SET status = 'failed', error = 'x', processed = NULL WHERE position > 1997;
+         ANALYZE TABLE data_drip_backfill_run_batches, data_drip_backfill_runs",
+    )
+    .await;
+    let sql = MySql::SQL;
+    let asked = format!("[[{run_id},1990000]]");
+    for (what, statement) in [
+        ("the run", Statement::of(sql.select_runs).bind(asked)),
+        ("durations", Statement::of(sql.select_durations).bind(run_id.0).bind(5_i64)),
+        ("failures", Statement::of(sql.select_failures).bind(run_id.0).bind(9_i64).bind(5_i64)),
+        (
+            "throughput",
+            Statement::of(sql.select_throughput).bind(run_id.0).bind(0_i64).bind(1_000_i64).bind(1_990_000_i64),
+        ),
+    ] {
+        run(&mut conn, "FLUSH STATUS").await;
+        assert!(!MySql::fetch(&mut conn, statement).await.unwrap().is_empty(), "{what}");
+        let read = "SELECT CAST(SUM(variable_value) AS SIGNED) FROM information_schema.session_status
+            WHERE variable_name LIKE 'Handler_read%'";
+        let read = int(&mut conn, read).await;
+        assert!(read < 80, "{what} reads {read}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_writes_logs_of_one_run_at_the_same_time_waits_and_loses_no_line() {
     const WRITERS: usize = 4;
