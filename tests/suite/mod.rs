@@ -7,6 +7,7 @@ pub mod backfills;
 mod errors;
 mod fleet;
 pub mod gate;
+mod previews;
 mod runs;
 
 use std::time::{Duration, Instant};
