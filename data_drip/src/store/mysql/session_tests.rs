@@ -173,12 +173,22 @@ async fn a_statement_that_was_dropped_while_it_was_prepared_costs_the_connection
     let Some((schema, mut conn, session)) = ledger().await else { return };
     let mut tx = begun(&mut conn, &session).await;
     run(&mut tx, "INSERT INTO ledger VALUES (2, 'x')").await;
-    // Prepared only once the table is free, so that the answer cannot have come by the time it is dropped.
+    // Prepared only once the table is free, so that the answer cannot have come by the time it is dropped. To prepare waits
+    // for no lock but an exclusive one, or one that is asked for: LOCK TABLES would not do.
+    let mut reader = schema.connect().await;
+    run(&mut reader, "CREATE TABLE busy (id integer, note text) ENGINE = InnoDB; BEGIN; SELECT id FROM busy").await;
     let mut other = schema.connect().await;
-    run(&mut other, "CREATE TABLE busy (id integer, note text) ENGINE = InnoDB; LOCK TABLES busy WRITE").await;
+    let emptied = tokio::spawn(async move { run(&mut other, "TRUNCATE TABLE busy").await });
+    let waiting = "SELECT COUNT(*) FROM information_schema.processlist
+        WHERE db = DATABASE() AND state = 'Waiting for table metadata lock'";
+    while int(&mut reader, waiting).await == 0 {
+        tokio::task::yield_now().await;
+    }
     poll_once(sqlx::query("INSERT INTO busy VALUES (?, ?)").bind(3).bind("x").execute(&mut *tx)).await;
-    run(&mut other, "UNLOCK TABLES").await;
-    assert!(MySql::unguard(&mut tx, &session, false).await.is_err());
+    run(&mut reader, "COMMIT").await;
+    emptied.await.unwrap();
+    let unguarded = MySql::unguard(&mut tx, &session, false).await;
+    assert!(unguarded.is_err(), "{unguarded:?}");
     let _ = tx.rollback().await;
     assert!(session.is_restless(), "it is closed, and not given back");
     assert!(MySql::begin_batch(&mut conn, &session, "1/1".into(), SILENCE).await.is_err());
