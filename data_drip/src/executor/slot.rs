@@ -19,10 +19,11 @@ const AFTER_RELEASE: Duration = Duration::from_millis(200);
 /// How long a slot waits that saw a batch and did not get it: about as long as a commit takes.
 const CONTENDED: Duration = Duration::from_millis(20);
 
-/// How long a slot works without a breath on a database with one writer, and how long that is: a twentieth of the time,
-/// so that a writer with a busy timeout of a few seconds always gets through.
+/// How long a slot works without a breath on a database with one writer, and how long that is: less than a tenth of the
+/// time, so that a writer with a busy timeout of a few seconds gets through. Longer than the pause between two of its
+/// looks by enough for a machine that wakes it late: with ten milliseconds more than that pause it was seen to fail.
 const STREAK: Duration = Duration::from_secs(2);
-const BREATH: Duration = Duration::from_millis(110);
+const BREATH: Duration = Duration::from_millis(160);
 
 /// Works until the engine drains.
 pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
