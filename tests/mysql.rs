@@ -101,7 +101,8 @@ pub mod database {
             .await
         }
 
-        /// Ends every connection that is in a batch's transaction of this database, from the server's side; how many.
+        /// Ends every connection that is in a batch's transaction of this database, from the server's side, and waits until
+        /// what they wrote is rolled back: whoever tries again would wait for its locks. How many they were.
         pub async fn terminate_batches(&self) -> i64 {
             let writing = "SELECT CAST(p.id AS SIGNED) FROM information_schema.innodb_trx t
                 JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
@@ -109,6 +110,10 @@ pub mod database {
             let connections: Vec<i64> = sqlx::query_scalar(writing).fetch_all(&self.pool).await.unwrap();
             for connection in &connections {
                 self.run(&format!("KILL CONNECTION {connection}")).await;
+                let open = format!(
+                    "SELECT CAST(count(*) AS SIGNED) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = {connection}"
+                );
+                crate::suite::until(async || (self.number(&open).await == 0).then_some(())).await;
             }
             i64::try_from(connections.len()).unwrap()
         }

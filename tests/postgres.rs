@@ -97,9 +97,14 @@ pub mod database {
             self.number(&format!("SELECT count(*) {long}")).await
         }
 
-        /// Ends every connection that is in a batch's transaction of this schema, from the server's side; how many.
+        /// Ends every connection that is in a batch's transaction of this schema, from the server's side, and waits until
+        /// they are gone: whoever tries again would wait for their locks. How many they were.
         pub async fn terminate_batches(&self) -> i64 {
-            self.number(&format!("SELECT count(pg_terminate_backend(a.pid)) {}", self.of_batches("true"))).await
+            let ended =
+                self.number(&format!("SELECT count(pg_terminate_backend(a.pid)) {}", self.of_batches("true"))).await;
+            let left = format!("SELECT count(*) {}", self.of_batches("true"));
+            crate::suite::until(async || (self.number(&left).await == 0).then_some(())).await;
+            ended
         }
 
         fn of_batches(&self, condition: &str) -> String {
