@@ -118,16 +118,18 @@ impl<DB: Backend> Attempt<DB> {
     async fn with_code(&self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
         match self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await {
             Ok(code) => self.transaction(link, &code).await,
-            Err(unfit) => (Some(link), self.unfit(unfit)),
+            Err(unfit) => (Some(link), self.unfit(unfit).await),
         }
     }
 
-    fn unfit(&self, unfit: Unfit) -> Ended {
+    async fn unfit(&self, unfit: Unfit) -> Ended {
+        let run = self.claim.batch.run_id;
         match unfit {
+            Unfit::Code(error) if self.engine.leaves_to_younger(run, &error).await => RELEASED,
             Unfit::Code(error) => Ended::Unfinished(Unfinished::GaveUp { error: error.to_string(), counted: false }),
             Unfit::Table(error) => {
-                tracing::error!(run = self.claim.batch.run_id.0, %error, "this process refuses the run");
-                self.engine.refuse(self.claim.batch.run_id);
+                tracing::error!(run = run.0, %error, "this process refuses the run");
+                self.engine.refuse(run);
                 RELEASED
             }
             Unfit::Database(error) => transient(&self.claim, error.to_string()),

@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::core::{Core, Flight};
 use crate::executor::Engine;
+use crate::executor::presence::{self, Pace};
 use crate::run::BatchId;
 use crate::store::batches::{self, Held, Unfinished};
 use crate::store::workers::{self, Incarnation};
 
 /// How often batches in flight are compared with the database.
-const WATCH: Duration = Duration::from_secs(1);
+pub(super) const WATCH: Duration = Duration::from_secs(1);
 
 /// How long the worker may count on its claims, by this process's monotonic clock.
 pub(super) struct Lease {
@@ -115,6 +116,7 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
         core: Arc::clone(&engine.core),
         worker: engine.worker.clone(),
         lease: Arc::clone(&engine.lease),
+        pace: Arc::clone(&engine.pace),
         stop: heart.stop.clone(),
     };
     let stopped = heart.stopped.clone().drop_guard();
@@ -147,19 +149,21 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
 /// Beats and watches until told to stop.
 async fn live<DB: Backend>(heart: &Pulse<DB>, pool: Pool<DB>) {
     // Side by side: on SQLite a beat waits as long as a batch holds the write lock, which is when watching matters.
-    tokio::join!(heart.beat(&pool), heart.watch(&pool));
+    tokio::join!(heart.beat(&pool), heart.watch(&pool), presence::attend(heart, &pool));
 }
 
-struct Pulse<DB: Backend> {
-    core: Arc<Core<DB>>,
-    worker: Incarnation,
+/// What the heart's parts share.
+pub(super) struct Pulse<DB: Backend> {
+    pub(super) core: Arc<Core<DB>>,
+    pub(super) worker: Incarnation,
+    pub(super) pace: Arc<Pace>,
+    pub(super) stop: CancellationToken,
     lease: Arc<Lease>,
-    stop: CancellationToken,
 }
 
 impl<DB: Backend> Pulse<DB> {
     /// Whether to go on after the pause.
-    async fn pause(&self, pause: Duration) -> bool {
+    pub(super) async fn pause(&self, pause: Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
             () = tokio::time::sleep(pause) => true,
@@ -201,8 +205,7 @@ impl<DB: Backend> Pulse<DB> {
         }
         self.lease.renew(before);
         if self.lease.beats() == 1 {
-            self.core.signals.work.notify_waiters();
-            self.core.signals.plan.notify_waiters();
+            self.core.signals.stir();
         }
         *strays = self.give_strays_back(&mut conn, strays).await?;
         Ok(())
