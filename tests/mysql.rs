@@ -3,6 +3,8 @@
 #![cfg(feature = "mysql")]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary: nobody sees it from outside")]
 
+#[cfg(unix)]
+mod processes;
 mod suite;
 
 /// What the suite has to know of the database.
@@ -36,17 +38,7 @@ pub mod database {
     impl Database {
         /// `None`, loudly, where no server is named.
         pub async fn empty() -> Option<Self> {
-            let Ok(url) = std::env::var("DATA_DRIP_TEST_MYSQL") else {
-                let test = std::thread::current();
-                // Straight to the file: what a passing test prints is not shown.
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "SKIPPED: {} (DATA_DRIP_TEST_MYSQL is not set)",
-                    test.name().unwrap_or("a test")
-                );
-                return None;
-            };
-            let server = MySqlConnectOptions::from_str(&url).unwrap().disable_statement_logging();
+            let server = server()?;
             let name = format!("data_drip_{}", uuid::Uuid::now_v7().simple());
             let mut conn = server.connect().await.unwrap();
             sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut conn).await.unwrap();
@@ -55,6 +47,42 @@ pub mod database {
             let pool = MySqlPoolOptions::new().max_connections(8).connect_lazy_with(options.clone());
             Some(Self { name, options, pool })
         }
+
+        /// One that is there already, for a process that a test has started.
+        pub fn existing(name: &str) -> Self {
+            let options = server().unwrap().database(name);
+            let pool = MySqlPoolOptions::new().max_connections(8).connect_lazy_with(options.clone());
+            Self { name: name.to_owned(), options, pool }
+        }
+
+        pub fn name(&self) -> &str {
+            &self.name
+        }
+
+        /// The workers for which a lock stands.
+        pub const LOCKED_WORKERS: &str = "SELECT COUNT(*) FROM data_drip_worker_locks";
+
+        /// Ends the connections that stand for workers, those that hold batches or all, from the server's side. How many
+        /// they were.
+        pub async fn terminate_presences(&self, holding: bool) -> i64 {
+            let of = if holding {
+                "IN (SELECT worker FROM data_drip_backfill_run_batches WHERE status = 'running')"
+            } else {
+                "IS NOT NULL"
+            };
+            let held = "SELECT CAST(IS_USED_LOCK(CONCAT('data_drip/', token)) AS SIGNED) FROM data_drip_worker_locks";
+            let held = AssertSqlSafe(format!("{held} WHERE worker {of}"));
+            let connections: Vec<Option<i64>> = sqlx::query_scalar(held).fetch_all(&self.pool).await.unwrap();
+            let mut ended = 0;
+            for connection in connections.into_iter().flatten() {
+                self.run(&format!("KILL CONNECTION {connection}")).await;
+                ended += 1;
+            }
+            ended
+        }
+
+        /// Milliseconds since 1970 by the database's clock.
+        pub const NOW: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000";
 
         /// With items 3, 6, 9 and so on.
         pub async fn with_items(items: u32) -> Option<Self> {
@@ -122,6 +150,21 @@ pub mod database {
             }
             i64::try_from(connections.len()).unwrap()
         }
+    }
+
+    /// The server; `None`, loudly, where none is named.
+    fn server() -> Option<MySqlConnectOptions> {
+        let Ok(url) = std::env::var("DATA_DRIP_TEST_MYSQL") else {
+            let test = std::thread::current();
+            // Straight to the file: what a passing test prints is not shown.
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: {} (DATA_DRIP_TEST_MYSQL is not set)",
+                test.name().unwrap_or("a test")
+            );
+            return None;
+        };
+        Some(MySqlConnectOptions::from_str(&url).unwrap().disable_statement_logging())
     }
 
     impl Drop for Database {

@@ -7,7 +7,7 @@ use crate::database::prelude::*;
 use crate::database::{LONG, Row, sql};
 
 /// Marks the items of a batch with its number and writes them into the ledger.
-async fn stamp(batch: &mut Batch<'_>) -> data_drip::Result {
+pub async fn stamp(batch: &mut Batch<'_>) -> data_drip::Result {
     let (run, id) = (batch.run().id.0, batch.info().id.0);
     let worker = batch.info().worker.clone();
     batch.update_all().set("batch", id).set_expr("touched", "touched + 1").execute().await?;
