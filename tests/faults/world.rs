@@ -35,13 +35,8 @@ impl World {
 
     /// A process of that name, to be started.
     pub fn worker(&self, name: impl Into<String>) -> Orders<'_> {
-        let orders = Given {
-            place: self.database.place.clone(),
-            lease: LEASE,
-            grace: Duration::from_secs(30),
-            slots: 2,
-            queue: None,
-        };
+        let orders =
+            Given { place: self.database.place.clone(), lease: LEASE, grace: Duration::from_secs(30), slots: 2 };
         Orders { folder: &self.folder, name: name.into(), given: orders }
     }
 
@@ -110,23 +105,17 @@ pub struct Given {
     lease: Duration,
     grace: Duration,
     slots: usize,
-    queue: Option<String>,
 }
 
 impl Orders<'_> {
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.given.lease = lease;
+    /// How long it lets a batch finish when it is asked to end.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.given.grace = grace;
         self
     }
 
     pub fn slots(mut self, slots: usize) -> Self {
         self.given.slots = slots;
-        self
-    }
-
-    /// Works on runs of this queue only.
-    pub fn queue(mut self, queue: &str) -> Self {
-        self.given.queue = Some(queue.to_owned());
         self
     }
 
@@ -146,7 +135,7 @@ impl Orders<'_> {
 pub async fn execute(given: Given) {
     let mut asked = signal(SignalKind::terminate()).expect("a handler");
     moments::pass(Moment::Start).await;
-    let drip = given.place.builder().lease(given.lease).grace(given.grace).slots(given.slots).queues(given.queue);
+    let drip = given.place.builder().lease(given.lease).grace(given.grace).slots(given.slots);
     let worker = drip.build().await.expect("a set-up without mistakes").start();
     moments::tell(Moment::Started);
     asked.recv().await;

@@ -19,6 +19,8 @@ pub const LONG: &str = "SELECT SLEEP(300)";
 pub const BROKEN: &str = "the batch's transaction was ended by user code";
 /// Whether an error of a statement spoils its transaction.
 pub const SPOILS: bool = false;
+/// The server's clock, as DataDrip's tables have it.
+pub const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
 /// How a `COMMIT` goes over the wire.
 pub const COMMIT: &[u8] = b"\x07\0\0\0\x03COMMIT";
 
@@ -51,6 +53,7 @@ impl Place {
     }
 
     /// The same, by way of somebody who listens on another port.
+    #[must_use]
     pub fn by_way_of(&self, port: u16) -> Self {
         let mut url: url::Url = self.url.parse().unwrap();
         url.set_port(Some(port)).unwrap();
@@ -204,4 +207,63 @@ impl Drop for Database {
 /// SQL with `?` for each value, as this database spells it.
 pub fn sql(text: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(text.to_owned())
+}
+
+/// The server itself, for tests that start one of their own.
+pub mod server {
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::str::FromStr;
+
+    use sqlx::mysql::MySqlConnectOptions;
+    use sqlx::{ConnectOptions, Connection};
+
+    pub const NAME: &str = "MariaDB server (Debian: mariadb-server)";
+    /// A shutdown in good order, and an end after which it has to recover.
+    pub const FAST: &str = "-TERM";
+    pub const ABRUPT: &str = "-KILL";
+
+    fn binary(name: &str) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+        folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+    }
+
+    pub fn is_installed() -> bool {
+        binary("mariadbd").is_some() && binary("mariadb-install-db").is_some()
+    }
+
+    pub fn prepare(data: &Path) -> Command {
+        let mut command = Command::new(binary("mariadb-install-db").unwrap());
+        command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        command.arg(format!("--datadir={}", data.display()));
+        command
+    }
+
+    pub fn command(data: &Path, port: u16) -> Command {
+        let beside = |name: &str| data.with_file_name(name).display().to_string();
+        let user = "CREATE USER IF NOT EXISTS tester@'127.0.0.1' IDENTIFIED BY 'tester';\n\
+                    GRANT ALL ON *.* TO tester@'127.0.0.1' WITH GRANT OPTION;\n";
+        std::fs::write(beside("users.sql"), user).unwrap();
+        let mut command = Command::new(binary("mariadbd").unwrap());
+        command.args(["--no-defaults", "--bind-address=127.0.0.1", "--character-set-server=utf8mb4"]).args([
+            format!("--datadir={}", data.display()),
+            format!("--port={port}"),
+            format!("--socket={}", beside("socket")),
+            format!("--pid-file={}", beside("pid")),
+            format!("--init-file={}", beside("users.sql")),
+        ]);
+        command
+    }
+
+    pub fn url(port: u16) -> String {
+        format!("mysql://tester:tester@127.0.0.1:{port}")
+    }
+
+    pub async fn answers(url: &str) -> bool {
+        match MySqlConnectOptions::from_str(url).unwrap().connect().await {
+            Ok(conn) => conn.close().await.is_ok(),
+            Err(_) => false,
+        }
+    }
 }

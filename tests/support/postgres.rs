@@ -20,6 +20,8 @@ pub const BROKEN: &str = "the batch's transaction was ended by user code";
 
 /// Whether an error of a statement spoils its transaction.
 pub const SPOILS: bool = true;
+/// The server's clock, as DataDrip's tables have it.
+pub const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /// How a `COMMIT` goes over the wire.
 pub const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 
@@ -52,6 +54,7 @@ impl Place {
     }
 
     /// The same, by way of somebody who listens on another port.
+    #[must_use]
     pub fn by_way_of(&self, port: u16) -> Self {
         let mut url: url::Url = self.url.parse().unwrap();
         url.set_port(Some(port)).unwrap();
@@ -199,4 +202,57 @@ pub fn sql(text: &str) -> AssertSqlSafe<String> {
         spelt += part;
     }
     AssertSqlSafe(spelt)
+}
+
+/// The server itself, for tests that start one of their own.
+pub mod server {
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::str::FromStr;
+
+    use sqlx::postgres::PgConnectOptions;
+    use sqlx::{ConnectOptions, Connection};
+
+    pub const NAME: &str = "PostgreSQL server (Debian: postgresql)";
+    /// Its fast mode, and its immediate one, after which it has to recover.
+    pub const FAST: &str = "-INT";
+    pub const ABRUPT: &str = "-QUIT";
+
+    /// The newest one of Debian's, or what the search path has.
+    fn binary(name: &str) -> Option<PathBuf> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let newest = versions
+            .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())))
+            .max_by_key(|(version, _)| *version);
+        let folders = newest.map(|(_, path)| path.join("bin")).into_iter();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        folders.chain(std::env::split_paths(&path)).map(|folder| folder.join(name)).find(|file| file.is_file())
+    }
+
+    pub fn is_installed() -> bool {
+        binary("initdb").is_some() && binary("postgres").is_some()
+    }
+
+    pub fn prepare(data: &Path) -> Command {
+        let mut command = Command::new(binary("initdb").unwrap());
+        command.arg("-D").arg(data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]);
+        command
+    }
+
+    pub fn command(data: &Path, port: u16) -> Command {
+        let mut command = Command::new(binary("postgres").unwrap());
+        command.arg("-D").arg(data).args(["-h", "127.0.0.1", "-p", &port.to_string()]).arg("-k").arg(data);
+        command
+    }
+
+    pub fn url(port: u16) -> String {
+        format!("postgres://postgres@127.0.0.1:{port}/postgres")
+    }
+
+    pub async fn answers(url: &str) -> bool {
+        match PgConnectOptions::from_str(url).unwrap().connect().await {
+            Ok(conn) => conn.close().await.is_ok(),
+            Err(_) => false,
+        }
+    }
 }
