@@ -6,10 +6,13 @@
 //! What is random is drawn from a seed that each test prints; `FAULTS_SEED` sets it. `FAULTS_BUDGET` has the random ones go
 //! on for so many times as long.
 
+mod application;
 #[path = "../support/audit.rs"]
 mod audit;
 mod backfills;
 mod commit;
+mod conflicts;
+mod deadly;
 mod kill;
 mod network;
 mod proxy;

@@ -116,7 +116,9 @@ impl Proxy {
     pub fn bury(&self) -> usize {
         let lines = self.shared.lines.lock().unwrap();
         let vital: Vec<_> = lines.values().filter(|line| line.is_vital.load(Ordering::SeqCst)).collect();
-        vital.iter().for_each(|line| drop(line.dead.send_replace(true)));
+        for line in &vital {
+            line.dead.send_replace(true);
+        }
         vital.len()
     }
 

@@ -19,6 +19,8 @@ pub const LONG: &str = "SELECT SLEEP(300)";
 pub const BROKEN: &str = "the batch's transaction was ended by user code";
 /// Whether an error of a statement spoils its transaction.
 pub const SPOILS: bool = false;
+/// Nothing needs to be set: InnoDB notices deadlocks at once, and takes who has written least.
+pub const NOTICE_DEADLOCKS: &str = "SELECT 1";
 /// The server's clock, as DataDrip's tables have it.
 pub const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
 /// How a `COMMIT` goes over the wire.

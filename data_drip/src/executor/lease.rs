@@ -204,7 +204,12 @@ impl<DB: Backend> Pulse<DB> {
         let _turn = tokio::time::timeout(self.lease.interval() / 4, self.core.turn()).await.ok().flatten();
         // A connection that was lost without a word must not cost the lease: there is time for another one.
         let patience = self.lease.interval().max(ANSWER);
-        let mut conn = within::<DB, _>(patience, pool.acquire()).await?;
+        let mut conn = if self.core.config.share_pool {
+            // Where others queue up as well, who gives up loses his place.
+            pool.acquire().await?
+        } else {
+            within::<DB, _>(patience, pool.acquire()).await?
+        };
         let before = Instant::now();
         let renewed = within::<DB, _>(patience, self.send(&mut conn)).await;
         if renewed.as_ref().is_err_and(|error| !is_answer(error)) {
