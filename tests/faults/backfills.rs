@@ -204,3 +204,28 @@ impl Deadly {
         Ok(())
     }
 }
+
+/// Refuses one item, until it is mended.
+#[backfill]
+pub struct Picky {
+    pub item: i64,
+}
+
+#[backfill]
+impl Picky {
+    fn scope(&self) -> Scope {
+        Scope::table("items")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        let item = self.item.to_string();
+        let refused = batch.keys().await?.iter().any(|key| key.to_string() == item);
+        stamp(batch).await?;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let mended = "SELECT word FROM unique_words WHERE word = 'mended'";
+        if refused && sqlx::query(mended).fetch_optional(batch.conn()).await?.is_none() {
+            return Err("this item is not for me".into());
+        }
+        Ok(())
+    }
+}

@@ -10,16 +10,20 @@ mod application;
 #[path = "../support/audit.rs"]
 mod audit;
 mod backfills;
+mod clock;
 mod commit;
 mod conflicts;
 mod deadly;
 mod kill;
+mod migrate;
 mod network;
+mod pool;
 mod proxy;
 mod restart;
 mod server;
 #[path = "../support/stamp.rs"]
 mod stamp;
+mod steer;
 mod suspend;
 mod terminate;
 mod world;

@@ -34,15 +34,13 @@ impl World {
     }
 
     /// A process of that name, to be started.
-    pub fn worker(&self, name: impl Into<String>) -> Orders<'_> {
-        let orders =
-            Given { place: self.database.place.clone(), lease: LEASE, grace: Duration::from_secs(30), slots: 2 };
-        Orders { folder: &self.folder, name: name.into(), given: orders }
+    pub fn worker(&self, name: &str) -> Orders<'_> {
+        worker(&self.folder, &self.database, name)
     }
 
     /// So many processes, named by letters.
     pub fn herd(&self, processes: usize) -> Vec<Child> {
-        ('a'..).take(processes).map(|name| self.worker(name).start()).collect()
+        ('a'..).take(processes).map(|name: char| self.worker(&name.to_string()).start()).collect()
     }
 
     pub async fn enqueue<T: Backfill<Database = Db>>(&self, backfill: T, batch_size: u64) -> RunId {
@@ -90,6 +88,13 @@ impl World {
     }
 }
 
+/// A process of that name on the database, to be started.
+pub fn worker<'f>(folder: &'f Folder, database: &Database, name: &str) -> Orders<'f> {
+    let place = database.place.clone();
+    let given = Given { place, lease: LEASE, grace: Duration::from_secs(30), slots: 2 };
+    Orders { folder, name: name.to_owned(), given, env: Vec::new() }
+}
+
 /// What a process is to do, before it starts.
 #[derive(Clone)]
 #[must_use = "nothing happens before `start`"]
@@ -97,6 +102,7 @@ pub struct Orders<'w> {
     folder: &'w Folder,
     name: String,
     given: Given,
+    env: Vec<(&'static str, String)>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -125,9 +131,15 @@ impl Orders<'_> {
         self
     }
 
+    /// Starts with this in its environment.
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.env.push((name, value.to_owned()));
+        self
+    }
+
     pub fn start(self) -> Child {
         // More threads than a test ever blocks.
-        herd::start(self.folder.path(), &self.name, 4, &self.given)
+        herd::start_in(&self.env, self.folder.path(), &self.name, 4, &self.given)
     }
 }
 

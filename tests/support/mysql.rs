@@ -21,6 +21,8 @@ pub const BROKEN: &str = "the batch's transaction was ended by user code";
 pub const SPOILS: bool = false;
 /// Nothing needs to be set: InnoDB notices deadlocks at once, and takes who has written least.
 pub const NOTICE_DEADLOCKS: &str = "SELECT 1";
+/// What a careful migration says first: it does not keep everybody waiting for the table that it waits for.
+pub const CHANGES_SCHEMA: &str = "SET SESSION lock_wait_timeout = 1";
 /// The server's clock, as DataDrip's tables have it.
 pub const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
 /// How a `COMMIT` goes over the wire.

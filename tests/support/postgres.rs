@@ -22,6 +22,8 @@ pub const BROKEN: &str = "the batch's transaction was ended by user code";
 pub const SPOILS: bool = true;
 /// Has the batch be the one that notices a deadlock, and soon: by default it waits a second, longer than for a lock.
 pub const NOTICE_DEADLOCKS: &str = "SET LOCAL deadlock_timeout = '5ms'";
+/// What a careful migration says first: it does not keep everybody waiting for the table that it waits for.
+pub const CHANGES_SCHEMA: &str = "SET lock_timeout = '500ms'";
 /// The server's clock, as DataDrip's tables have it.
 pub const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /// How a `COMMIT` goes over the wire.

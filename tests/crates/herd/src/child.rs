@@ -38,11 +38,20 @@ struct Envelope<O> {
 /// # Panics
 /// When there is no process to be had.
 pub fn start(folder: &Path, name: &str, threads: usize, orders: &impl Serialize) -> Child {
+    start_in(&[], folder, name, threads, orders)
+}
+
+/// [`start`] with something in its environment.
+///
+/// # Panics
+/// When there is no process to be had.
+pub fn start_in(env: &[(&str, String)], folder: &Path, name: &str, threads: usize, orders: &impl Serialize) -> Child {
     let envelope = Envelope { name: name.to_owned(), folder: folder.to_owned(), threads, orders };
     let log = File::options().create(true).append(true).open(log_of(folder, name));
     let process = Command::new(std::env::current_exe().expect("the test binary has a path"))
         .args([ENTRANCE, "--exact", "--ignored", "--nocapture"])
         .env(ORDERS, serde_json::to_string(&envelope).expect("plain values serialise"))
+        .envs(env.iter().map(|(name, value)| (name, value)))
         // Open as long as the test lives: a child ends when it closes.
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -15,7 +15,7 @@ pub mod moments;
 mod patience;
 
 #[cfg(unix)]
-pub use child::{Child, serve, start};
+pub use child::{Child, serve, start, start_in};
 pub use folder::Folder;
 pub use moments::Moment;
 pub use patience::{PATIENCE, eventually};
