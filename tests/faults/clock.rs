@@ -19,7 +19,7 @@ async fn a_worker_whose_clock_is_an_hour_slow_is_not_taken_for_dead_and_starts_n
 
 async fn off_by(offset: &str) {
     let Some(library) = library() else {
-        super::say("SKIPPED: a wrong clock (Debian: libfaketime)");
+        super::say("SKIPPED: a wrong clock (libfaketime is not installed)");
         return;
     };
     let Some(world) = World::with_items(ITEMS).await else { return };

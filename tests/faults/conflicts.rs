@@ -1,10 +1,11 @@
 //! Deadlocks with a concurrent writer.
 
+use data_drip::{BatchStatus, RunStatus};
 use tokio_util::sync::CancellationToken;
 
 use super::backfills::Transfer;
 use super::world::{World, shut_down};
-use crate::database::Database;
+use crate::database::{Database, LOST_TRANSACTION};
 
 const ITEMS: u32 = 400;
 /// Batches that have been a deadlock's victim before the writer leaves it at that.
@@ -12,7 +13,40 @@ const VICTIMS: i64 = 3;
 
 #[tokio::test]
 async fn a_batch_that_is_a_deadlocks_victim_is_tried_again_and_does_not_fail() {
-    let Some(world) = World::with_items(ITEMS).await else { return };
+    let Some(world) = with_accounts().await else { return };
+    let writer = Writer::start(&world);
+    let run = world.enqueue(Transfer { swallow: false }, 4).await;
+    let worker = world.worker("a").slots(1).start();
+    herd::eventually("batches are victims", async || victims(&world.database).await >= VICTIMS).await;
+    writer.end().await;
+    let batches = world.completed(run, u64::from(ITEMS)).await;
+    assert!(batches.iter().all(|batch| batch.attempts == 0), "no attempt of user code is counted: {batches:?}");
+    each_batch_transferred_once(&world).await;
+    shut_down([worker]).await;
+}
+
+#[tokio::test]
+async fn a_deadlock_that_user_code_swallows_fails_its_batch_and_keeps_nothing_of_it() {
+    let Some(world) = with_accounts().await else { return };
+    let writer = Writer::start(&world);
+    let run = world.enqueue(Transfer { swallow: true }, 4).await;
+    let worker = world.worker("a").slots(1).start();
+    herd::eventually("a batch fails", async || world.drip.run(run).await.unwrap().counts.failed > 0).await;
+    writer.end().await;
+    let settled = world.settled(run).await;
+    assert_eq!(settled.status, RunStatus::Failed, "{settled:?}");
+    for batch in world.audit(run).await.iter().filter(|batch| batch.status == BatchStatus::Failed) {
+        let error = batch.error.as_deref().unwrap();
+        assert!(error.contains(LOST_TRANSACTION), "{error}");
+    }
+    world.drip.retry_failed_batches(run).await.unwrap();
+    world.completed(run, u64::from(ITEMS)).await;
+    each_batch_transferred_once(&world).await;
+    shut_down([worker]).await;
+}
+
+async fn with_accounts() -> Option<World> {
+    let world = World::with_items(ITEMS).await?;
     world
         .database
         .run(
@@ -23,18 +57,33 @@ async fn a_batch_that_is_a_deadlocks_victim_is_tried_again_and_does_not_fail() {
         .await;
     let ballast: Vec<_> = (0..500).map(|id| format!("({id}, 0)")).collect();
     world.database.run(&format!("INSERT INTO ballast VALUES {}", ballast.join(", "))).await;
-    let over = CancellationToken::new();
-    let writer = tokio::spawn(write(world.database.pool.clone(), over.clone()));
-    let run = world.enqueue(Transfer, 4).await;
-    let worker = world.worker("a").slots(1).start();
-    herd::eventually("batches are victims", async || victims(&world.database).await >= VICTIMS).await;
-    over.cancel();
-    writer.await.unwrap();
-    let batches = world.completed(run, u64::from(ITEMS)).await;
-    assert!(batches.iter().all(|batch| batch.attempts == 0), "no attempt of user code is counted: {batches:?}");
-    let transfers = world.database.number("SELECT min(transfers) FROM accounts").await;
-    assert_eq!(transfers, i64::try_from(batches.len()).unwrap(), "what a victim had written is gone");
-    shut_down([worker]).await;
+    Some(world)
+}
+
+/// What a victim had written is gone.
+async fn each_batch_transferred_once(world: &World) {
+    let batches = world.database.number("SELECT count(*) FROM data_drip_backfill_run_batches").await;
+    for query in ["SELECT min(transfers) FROM accounts", "SELECT max(transfers) FROM accounts"] {
+        assert_eq!(world.database.number(query).await, batches);
+    }
+}
+
+/// Somebody who writes the same rows.
+struct Writer {
+    over: CancellationToken,
+    writing: tokio::task::JoinHandle<()>,
+}
+
+impl Writer {
+    fn start(world: &World) -> Self {
+        let over = CancellationToken::new();
+        Self { writing: tokio::spawn(write(world.database.pool.clone(), over.clone())), over }
+    }
+
+    async fn end(self) {
+        self.over.cancel();
+        self.writing.await.unwrap();
+    }
 }
 
 /// Batches that wait for another try after a deadlock.

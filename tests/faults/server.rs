@@ -21,7 +21,7 @@ impl Server {
     /// `None`, loudly, where no server is installed.
     pub async fn start() -> Option<Self> {
         if !server::is_installed() {
-            super::say(&format!("SKIPPED: restarts of a server (no {})", server::NAME));
+            super::say(&format!("SKIPPED: restarts of a server ({} is not installed)", server::NAME));
             return None;
         }
         let folder = tempfile::Builder::new().prefix("data_drip-server-").tempdir().unwrap();

@@ -17,6 +17,8 @@ pub type Row = sqlx::mysql::MySqlRow;
 pub const LONG: &str = "SELECT SLEEP(300)";
 /// What a hand-written `COMMIT` and its like are told.
 pub const BROKEN: &str = "the batch's transaction was ended by user code";
+/// What user code is told that swallowed a deadlock.
+pub const LOST_TRANSACTION: &str = "the batch's transaction was ended by user code";
 /// Whether an error of a statement spoils its transaction.
 pub const SPOILS: bool = false;
 /// Nothing needs to be set: InnoDB notices deadlocks at once, and takes who has written least.
@@ -222,7 +224,7 @@ pub mod server {
     use sqlx::mysql::MySqlConnectOptions;
     use sqlx::{ConnectOptions, Connection};
 
-    pub const NAME: &str = "MariaDB server (Debian: mariadb-server)";
+    pub const NAME: &str = "MariaDB";
     /// A shutdown in good order, and an end after which it has to recover.
     pub const FAST: &str = "-TERM";
     pub const ABRUPT: &str = "-KILL";

@@ -18,6 +18,8 @@ pub const LONG: &str = "SELECT pg_sleep(300)";
 /// What a hand-written `COMMIT` and its like are told.
 pub const BROKEN: &str = "the batch's transaction was ended by user code";
 
+/// What user code is told that swallowed a deadlock.
+pub const LOST_TRANSACTION: &str = "user code swallowed an error of the database";
 /// Whether an error of a statement spoils its transaction.
 pub const SPOILS: bool = true;
 /// Has the batch be the one that notices a deadlock, and soon: by default it waits a second, longer than for a lock.
@@ -217,7 +219,7 @@ pub mod server {
     use sqlx::postgres::PgConnectOptions;
     use sqlx::{ConnectOptions, Connection};
 
-    pub const NAME: &str = "PostgreSQL server (Debian: postgresql)";
+    pub const NAME: &str = "PostgreSQL";
     /// Its fast mode, and its immediate one, after which it has to recover.
     pub const FAST: &str = "-INT";
     pub const ABRUPT: &str = "-QUIT";
