@@ -2,6 +2,7 @@
 //!
 //! A test file brings a module `database` (its types, a schema or database for each test, a few statements) and this one.
 
+#[path = "../support/audit.rs"]
 pub mod audit;
 pub mod backfills;
 mod errors;
@@ -9,6 +10,8 @@ mod fleet;
 pub mod gate;
 mod previews;
 mod runs;
+#[path = "../support/stamp.rs"]
+mod stamp;
 
 use std::time::{Duration, Instant};
 
