@@ -23,6 +23,7 @@ use crate::options::{Choice, Field, Kind, Settings};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total, WorkerClaim, WorkerInfo, WorkerPlan};
 use crate::status::{BatchStatus, RunStatus};
+use crate::store::marks::{Marked, Marks};
 use crate::store::runs::{RunEvent, StatusCounts};
 
 pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7 }}\u{202e}\0é";
@@ -43,6 +44,8 @@ pub(super) struct Fake {
     /// Times that a run was asked for; each takes a permit, when there is somebody who gives them.
     pub(super) looks: AtomicU64,
     pub(super) permits: Option<Semaphore>,
+    /// Times that it was asked what has changed.
+    pub(super) pulses: AtomicU64,
     /// Elements processed by every run that runs, besides what it has.
     pub(super) more: AtomicU64,
     pub(super) deleted: AtomicBool,
@@ -181,6 +184,14 @@ impl Engine for Fake {
             groups: vec![group("row 1017: the local time 2013-11-03 01:00 is ambiguous", 5, 1), group(HOSTILE, 1, 6)],
             complete: true,
         }))
+    }
+
+    fn marks(&self, runs: Vec<RunId>) -> Answer<'_, Marks> {
+        self.pulses.fetch_add(1, Ordering::Relaxed);
+        let deleted = self.deleted.load(Ordering::Relaxed);
+        let mark = |id: RunId| (!deleted && id.0 <= 40).then(|| self.more.load(Ordering::Relaxed).to_string());
+        let whole = [Marked::Runs, Marked::Workers].map(|marked| (marked, Some(deleted.to_string())));
+        self.answer(Ok(Marks::made_up(runs.into_iter().map(|id| (Marked::Run(id), mark(id))).chain(whole))))
     }
 
     fn closing(&self) -> CancellationToken {
