@@ -474,6 +474,9 @@ fn batch(run_id: RunId, position: u64) -> RunBatch {
     };
     let error = || match position {
         6 => format!("{HOSTILE} {}", "long ".repeat(200_000)),
+        4 => "row 4017: the local time 2013-11-03 01:00 is ambiguous\ncaused by: two offsets fit\n\
+              caused by: the clock was set back\nat src/zones.rs:12:5"
+            .to_owned(),
         _ => format!("row {position}017: the local time 2013-11-03 01:00 is ambiguous\ncaused by: two offsets fit"),
     };
     let begun = status != BatchStatus::Pending;
