@@ -33,6 +33,8 @@ pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7
 pub(super) struct Fake {
     /// No backfill is linked.
     pub(super) empty: bool,
+    /// Lists have a few items only.
+    pub(super) few: bool,
     /// The database does not answer.
     pub(super) down: AtomicBool,
     /// How creating a run is refused.
@@ -54,6 +56,10 @@ pub(super) struct Fake {
 impl Fake {
     pub(super) fn new() -> Self {
         Self { infos: vec![every_kind(), plain()], ..Self::default() }
+    }
+
+    fn most(&self, all: u32, few: usize) -> usize {
+        if self.few { few } else { all as usize }
     }
 
     fn answer<T: Send + 'static>(&self, answer: Result<T, Error>) -> Answer<'_, T> {
@@ -132,7 +138,7 @@ impl Engine for Fake {
                 && filter.among.as_ref().is_none_or(|names| names.contains(&run.backfill))
                 && filter.person.as_ref().is_none_or(|id| run.backfiller.as_ref().is_some_and(|who| who.id == *id))
         });
-        self.answer(Ok(runs.take(filter.limit as usize).collect()))
+        self.answer(Ok(runs.take(self.most(filter.limit, 9)).collect()))
     }
 
     fn run(&self, id: RunId) -> Answer<'_, Run> {
@@ -165,17 +171,19 @@ impl Engine for Fake {
             };
             there && filter.status.is_none_or(|status| status == batch.status)
         });
-        self.answer(Ok(batches.take(filter.limit as usize).collect()))
+        self.answer(Ok(batches.take(self.most(filter.limit, 4)).collect()))
     }
 
     fn throughput<'a>(&'a self, run: &'a Run) -> Answer<'a, Option<Throughput>> {
-        let busy = (0..30).map(|index| Slice { index, processed: 10_000 + index * 500, batches: 11 }).collect();
+        let busy = (0..self.most(30, 3) as u64)
+            .map(|index| Slice { index, processed: 10_000 + index * 500, batches: 11 })
+            .collect();
         self.answer(Ok(run.started_at.map(|_| Throughput { width: Duration::from_secs(10), slices: 49, busy })))
     }
 
     fn durations(&self, _: RunId) -> Answer<'_, Vec<BatchDuration>> {
         let batch = |position| BatchDuration { position, took: Duration::from_millis(700 + position), processed: 997 };
-        self.answer(Ok((1..=100).rev().map(batch).collect()))
+        self.answer(Ok((1..=100).rev().map(batch).take(self.most(100, 3)).collect()))
     }
 
     fn failures(&self, _: RunId) -> Answer<'_, Failures> {
