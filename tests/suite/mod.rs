@@ -7,6 +7,8 @@ pub mod backfills;
 mod errors;
 mod fleet;
 pub mod gate;
+#[cfg(all(feature = "dashboard", feature = "logs"))]
+mod pages;
 mod previews;
 mod runs;
 
