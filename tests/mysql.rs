@@ -46,13 +46,15 @@ pub mod database {
                 );
                 return None;
             };
-            let server = MySqlConnectOptions::from_str(&url).unwrap().disable_statement_logging();
+            let server = MySqlConnectOptions::from_str(&url).unwrap();
             let name = format!("data_drip_{}", uuid::Uuid::now_v7().simple());
-            let mut conn = server.connect().await.unwrap();
+            let mut conn = server.clone().disable_statement_logging().connect().await.unwrap();
             sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut conn).await.unwrap();
             conn.close().await.unwrap();
             let options = server.database(&name);
-            let pool = MySqlPoolOptions::new().max_connections(8).connect_lazy_with(options.clone());
+            let pool = MySqlPoolOptions::new()
+                .max_connections(8)
+                .connect_lazy_with(options.clone().disable_statement_logging());
             Some(Self { name, options, pool })
         }
 
@@ -88,7 +90,17 @@ pub mod database {
 
         /// On a pool of its own, as another process would be; with a short poll and lease.
         pub fn builder(&self) -> Builder<Db> {
-            let pool = MySqlPoolOptions::new().max_connections(8).connect_lazy_with(self.options.clone());
+            self.builder_with(self.options.clone().disable_statement_logging())
+        }
+
+        /// The same, and sqlx tells `tracing` of each statement.
+        #[cfg(feature = "dashboard")]
+        pub fn telling_builder(&self) -> Builder<Db> {
+            self.builder_with(self.options.clone())
+        }
+
+        fn builder_with(&self, options: MySqlConnectOptions) -> Builder<Db> {
+            let pool = MySqlPoolOptions::new().max_connections(8).connect_lazy_with(options);
             prelude::DataDrip::builder(pool).poll_interval(Duration::from_millis(20)).lease(Duration::from_secs(3))
         }
 

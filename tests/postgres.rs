@@ -47,13 +47,14 @@ pub mod database {
                 );
                 return None;
             };
-            let server = PgConnectOptions::from_str(&url).unwrap().disable_statement_logging();
+            let server = PgConnectOptions::from_str(&url).unwrap();
             let name = format!("data_drip_{}", uuid::Uuid::now_v7().simple());
-            let mut conn = server.connect().await.unwrap();
+            let mut conn = server.clone().disable_statement_logging().connect().await.unwrap();
             sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {name}"))).execute(&mut conn).await.unwrap();
             conn.close().await.unwrap();
             let options = server.options([("search_path", &name)]);
-            let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(options.clone());
+            let pool =
+                PgPoolOptions::new().max_connections(8).connect_lazy_with(options.clone().disable_statement_logging());
             Some(Self { name, options, pool })
         }
 
@@ -87,7 +88,17 @@ pub mod database {
 
         /// On a pool of its own, as another process would be; with a short poll and lease.
         pub fn builder(&self) -> Builder<Db> {
-            let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(self.options.clone());
+            self.builder_with(self.options.clone().disable_statement_logging())
+        }
+
+        /// The same, and sqlx tells `tracing` of each statement.
+        #[cfg(feature = "dashboard")]
+        pub fn telling_builder(&self) -> Builder<Db> {
+            self.builder_with(self.options.clone())
+        }
+
+        fn builder_with(&self, options: PgConnectOptions) -> Builder<Db> {
+            let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(options);
             prelude::DataDrip::builder(pool).poll_interval(Duration::from_millis(20)).lease(Duration::from_secs(3))
         }
 

@@ -11,6 +11,8 @@ pub mod gate;
 mod pages;
 mod previews;
 mod runs;
+#[cfg(all(feature = "dashboard", feature = "logs"))]
+mod streams;
 
 use std::time::{Duration, Instant};
 
