@@ -7,10 +7,17 @@ use crate::database::SETTINGS;
 
 pub(crate) async fn description() -> Result<String> {
     let mut conn = SqliteConnection::connect("sqlite::memory:").await?;
-    let (now, version): (String, String) =
-        sqlx::query_as("SELECT strftime('%Y-%m-%d %H:%M UTC', 'now'), sqlite_version()").fetch_one(&mut conn).await?;
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut conn).await?;
+    description_with(&format!("SQLite {version} ({SETTINGS})")).await
+}
+
+/// The same, with another database.
+pub(crate) async fn description_with(database: &str) -> Result<String> {
+    let mut conn = SqliteConnection::connect("sqlite::memory:").await?;
+    let now: String =
+        sqlx::query_scalar("SELECT strftime('%Y-%m-%d %H:%M UTC', 'now')").fetch_one(&mut conn).await?;
     Ok(format!(
-        "{now}, {} cores ({}), {} memory, {}, SQLite {version} ({SETTINGS}), load average at the start: {}.",
+        "{now}, {} cores ({}), {} memory, {}, {database}, load average at the start: {}.",
         std::thread::available_parallelism()?,
         field("/proc/cpuinfo", "model name"),
         memory(),
