@@ -18,7 +18,7 @@ use data_drip::backfill::BoxFuture;
 use sqlx::pool::PoolOptions;
 use sqlx::{Connection, Database, MySql, Pool, Postgres};
 
-use self::database::Place;
+pub(crate) use self::database::{Place, drip};
 pub(crate) use self::processes::{FLAG, run as child};
 use crate::handwritten::Loops;
 use crate::machine;
@@ -88,15 +88,8 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 7] = [
-        Self::Batches,
-        Self::Elements,
-        Self::Processes,
-        Self::Trips,
-        Self::Takeover,
-        Self::Flat,
-        Self::Claims,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Batches, Self::Elements, Self::Processes, Self::Trips, Self::Takeover, Self::Flat, Self::Claims];
 
     fn named(name: &str) -> Result<Vec<Self>> {
         Ok(match name {
