@@ -8,10 +8,14 @@ pub mod backfills;
 mod errors;
 mod fleet;
 pub mod gate;
+#[cfg(all(feature = "dashboard", feature = "logs"))]
+mod pages;
 mod previews;
 mod runs;
 #[path = "../support/stamp.rs"]
 mod stamp;
+#[cfg(all(feature = "dashboard", feature = "logs"))]
+mod streams;
 
 use std::time::{Duration, Instant};
 

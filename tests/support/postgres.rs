@@ -38,15 +38,23 @@ pub struct Place {
     pub name: String,
 }
 
+fn builder_on(pool: PgPool) -> Builder<Db> {
+    prelude::DataDrip::builder(pool).poll_interval(Duration::from_millis(20)).lease(Duration::from_secs(3))
+}
+
 impl Place {
+    /// With statements that sqlx tells `tracing` of.
+    fn telling(&self) -> PgConnectOptions {
+        PgConnectOptions::from_str(&self.url).unwrap().options([("search_path", &self.name)])
+    }
+
     fn options(&self) -> PgConnectOptions {
-        let server = PgConnectOptions::from_str(&self.url).unwrap().disable_statement_logging();
-        server.options([("search_path", &self.name)])
+        self.telling().disable_statement_logging()
     }
 
     /// On a pool of its own, as each process has one; with a short poll and lease.
     pub fn builder(&self) -> Builder<Db> {
-        prelude::DataDrip::builder(self.pool(8)).poll_interval(Duration::from_millis(20)).lease(Duration::from_secs(3))
+        builder_on(self.pool(8))
     }
 
     /// A pool of so many connections.
@@ -136,6 +144,11 @@ impl Database {
     /// On a pool of its own, as another process would be; with a short poll and lease.
     pub fn builder(&self) -> Builder<Db> {
         self.place.builder()
+    }
+
+    /// The same, and sqlx tells `tracing` of each statement.
+    pub fn telling_builder(&self) -> Builder<Db> {
+        builder_on(PgPoolOptions::new().max_connections(8).connect_lazy_with(self.place.telling()))
     }
 
     /// How many batches of this schema are in a [`LONG`] statement.
