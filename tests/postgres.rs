@@ -3,43 +3,19 @@
 #![cfg(feature = "postgres")]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary: nobody sees it from outside")]
 
-mod suite;
-
 #[path = "suite/calls.rs"]
 mod calls;
+#[path = "support/postgres.rs"]
+pub mod database;
 #[cfg(unix)]
 mod processes;
+mod suite;
 
-/// What the suite has to know of the database.
-#[path = "suite/postgres.rs"]
-pub mod database;
-
-/// Where the engine finds it.
-pub mod home {
-    use sqlx::AssertSqlSafe;
-    use sqlx::postgres::PgConnectOptions;
-
-    /// A schema for each test.
-    pub fn create(name: &str) -> AssertSqlSafe<String> {
-        AssertSqlSafe(format!("CREATE SCHEMA {name}"))
-    }
-
-    pub fn drop(name: &str) -> AssertSqlSafe<String> {
-        AssertSqlSafe(format!("SET lock_timeout = '5s'; DROP SCHEMA {name} CASCADE"))
-    }
-
-    /// How the test gets there.
-    pub fn inside(server: PgConnectOptions, name: &str) -> PgConnectOptions {
-        server.options([("search_path", name)])
-    }
-
-    /// How the engine does.
-    ///
-    /// # Errors
-    /// The variable that is not set, where it cannot.
-    pub fn engines(tests: &PgConnectOptions) -> Result<PgConnectOptions, &'static str> {
-        Ok(tests.clone())
-    }
+#[cfg(unix)]
+#[test]
+#[ignore = "the entrance of child processes: by itself it does nothing"]
+fn child_process() {
+    herd::serve(processes::execute);
 }
 
 /// What only PostgreSQL does.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use data_drip::backfill::{Context, Mode};
 use data_drip::options::{Field, Input, OptionValue, Options, Settings, Values};
 use data_drip::{Backfill, Builder, RunStatus};
+use herd::{Moment, moments};
 
-use super::{Code, Orders, Pack, Place, Site, person};
+use super::{Code, Pack, Site};
 use crate::database::{Db, sql};
-use crate::suite::audit::audit;
-use crate::suite::backfills::stamp;
+use crate::suite::stamp::stamp;
 use crate::suite::{settled, until};
 
 /// The code of `ship` before a deploy.
@@ -72,7 +72,7 @@ async fn ship(batch: &mut data_drip::batch::Batch<'_, Db>, code: &str) -> data_d
         .bind(batch.info().id.0)
         .execute(batch.conn())
         .await?;
-    Place::pass().await;
+    moments::pass(Moment::Written).await;
     Ok(())
 }
 
@@ -105,19 +105,19 @@ impl Backfill for NewShip {
 #[tokio::test]
 async fn a_process_without_the_code_leaves_its_run_to_others() {
     let Some(site) = Site::with_items(60).await else { return };
-    let person = person(&site).await;
+    let person = &site.person;
     let without = site.child("without").start();
     let run = person.enqueue(NewShip { gift: None }).batch_size(10).await.unwrap();
     // It works, and it looks: this run is younger.
     let pack = person.enqueue(Pack { tag: 1 }).batch_size(10).await.unwrap();
-    assert_eq!(settled(&person, pack.id).await.status, RunStatus::Completed);
+    assert_eq!(settled(person, pack.id).await.status, RunStatus::Completed);
     let waiting = person.run(run.id).await.unwrap();
     assert_eq!((waiting.status, waiting.counts.batches), (RunStatus::Enqueued, 0));
     site.database.run("UPDATE items SET touched = 0, batch = NULL").await;
 
     let with = site.child("with").code(Code::Old).start();
-    assert_eq!(settled(&person, run.id).await.counts.processed, 60);
-    audit(&site.database, &person, run.id).await;
+    assert_eq!(settled(person, run.id).await.counts.processed, 60);
+    site.audit(run.id).await;
     without.shut_down().await;
     with.shut_down().await;
     site.nothing_is_held().await;
@@ -126,50 +126,39 @@ async fn a_process_without_the_code_leaves_its_run_to_others() {
 #[tokio::test]
 async fn two_versions_of_the_code_share_what_both_understand_and_the_younger_does_the_rest() {
     let Some(site) = Site::with_items(60).await else { return };
-    let person = person(&site).await;
+    let person = &site.person;
     let old = site.child("old").code(Code::Old).start();
     site.becomes("SELECT count(*) FROM data_drip_workers", 1).await;
     let new = site.child("new").code(Code::New).start();
     site.becomes("SELECT count(*) FROM data_drip_workers", 2).await;
 
-    site.hold("old");
-    site.hold("new");
+    site.folder.hold("old", Moment::Written);
+    site.folder.hold("new", Moment::Written);
     let both = person.enqueue(NewShip { gift: None }).batch_size(5).await.unwrap();
-    site.reached("old", "written").await;
-    site.reached("new", "written").await;
-    site.release("old");
-    site.release("new");
-    assert_eq!(settled(&person, both.id).await.counts.processed, 60);
-    audit(&site.database, &person, both.id).await;
+    site.folder.reached("old", Moment::Written).await;
+    site.folder.reached("new", Moment::Written).await;
+    site.folder.release("old", Moment::Written);
+    site.folder.release("new", Moment::Written);
+    assert_eq!(settled(person, both.id).await.counts.processed, 60);
+    site.audit(both.id).await;
     assert_eq!(site.number("SELECT count(DISTINCT word) FROM items").await, 2);
 
     site.database.run("UPDATE items SET touched = 0, batch = NULL, word = NULL").await;
     let gifts = person.enqueue(NewShip { gift: Some(true) }).batch_size(5).await.unwrap();
-    let gifts = settled(&person, gifts.id).await;
+    let gifts = settled(person, gifts.id).await;
     assert_eq!((gifts.status, gifts.counts.processed), (RunStatus::Completed, 60), "{gifts:?}");
-    audit(&site.database, &person, gifts.id).await;
+    site.audit(gifts.id).await;
     assert_eq!(site.number("SELECT count(*) FROM items WHERE word = 'new'").await, 60);
     old.shut_down().await;
     new.shut_down().await;
     site.nothing_is_held().await;
 }
 
-/// A process that has written its first batch of a run and is held there.
-async fn written(site: &Site, orders: Orders) -> (super::Child, data_drip::RunId) {
-    let name = orders.name.clone();
-    site.hold(&name);
-    let child = orders.start();
-    let run = person(site).await.enqueue(Pack { tag: 1 }).batch_size(10).await.unwrap();
-    site.reached(&name, "written").await;
-    (child, run.id)
-}
-
 /// Another process finishes the run, without waiting for a lease to run out.
 async fn the_next_one_goes_on(site: &Site, run: data_drip::RunId) {
     let next = site.child("next").start();
-    let person = person(site).await;
-    assert_eq!(settled(&person, run).await.status, RunStatus::Completed);
-    audit(&site.database, &person, run).await;
+    assert_eq!(settled(&site.person, run).await.status, RunStatus::Completed);
+    site.audit(run).await;
     assert_eq!(site.losses().await, 0);
     next.shut_down().await;
     site.nothing_is_held().await;
@@ -178,10 +167,10 @@ async fn the_next_one_goes_on(site: &Site, run: data_drip::RunId) {
 #[tokio::test]
 async fn who_is_asked_to_end_finishes_the_batch_in_flight_and_no_other() {
     let Some(site) = Site::with_items(100).await else { return };
-    let (first, run) = written(&site, site.child("first")).await;
+    let (first, run) = site.written(site.child("first")).await;
     first.ask_to_end();
-    site.reached("first", "asked").await;
-    site.release("first");
+    site.folder.reached("first", Moment::Asked).await;
+    site.folder.release("first", Moment::Written);
     assert!(first.ended().await.success());
     assert_eq!(site.number("SELECT count(*) FROM ledger").await, 10);
     site.nothing_is_held().await;
@@ -191,7 +180,7 @@ async fn who_is_asked_to_end_finishes_the_batch_in_flight_and_no_other() {
 #[tokio::test]
 async fn what_does_not_end_in_time_is_rolled_back_and_given_back() {
     let Some(site) = Site::with_items(100).await else { return };
-    let (first, run) = written(&site, site.child("first").grace(Duration::from_millis(100))).await;
+    let (first, run) = site.written(site.child("first").grace(Duration::from_millis(100))).await;
     first.shut_down().await;
     assert_eq!(site.number("SELECT count(*) FROM ledger").await, 0);
     site.nothing_is_held().await;
@@ -201,7 +190,7 @@ async fn what_does_not_end_in_time_is_rolled_back_and_given_back() {
 #[tokio::test]
 async fn deploys_in_the_middle_of_a_run_lose_nothing_and_wait_for_nothing() {
     let Some(site) = Site::with_items(1_500).await else { return };
-    let person = person(&site).await;
+    let person = &site.person;
     let mut herd = vec![site.child("a0").start(), site.child("b0").start()];
     let run = person.enqueue(Pack { tag: 1 }).batch_size(5).await.unwrap();
     for round in 1..=6 {
@@ -211,9 +200,9 @@ async fn deploys_in_the_middle_of_a_run_lose_nothing_and_wait_for_nothing() {
         herd.remove(0).shut_down().await;
         herd.push(next);
     }
-    let run = settled(&person, run.id).await;
+    let run = settled(person, run.id).await;
     assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 1_500), "{run:?}");
-    audit(&site.database, &person, run.id).await;
+    site.audit(run.id).await;
     assert_eq!(site.losses().await, 0);
     for child in herd {
         child.shut_down().await;
@@ -224,15 +213,15 @@ async fn deploys_in_the_middle_of_a_run_lose_nothing_and_wait_for_nothing() {
 #[tokio::test]
 async fn a_long_run_does_not_starve_a_short_one_over_several_processes() {
     let Some(site) = Site::with_items(400).await else { return };
-    let person = person(&site).await;
+    let person = &site.person;
     let herd = [site.child("a").start(), site.child("b").start()];
     let long = person.enqueue(Pack { tag: 1 }).batch_size(1).await.unwrap();
     until(async || (person.run(long.id).await.unwrap().counts.completed >= 5).then_some(())).await;
     let short = person.enqueue(Pack { tag: 2 }).batch_size(100).await.unwrap();
-    settled(&person, short.id).await;
+    settled(person, short.id).await;
     let long_so_far = person.run(long.id).await.unwrap();
     assert_eq!(long_so_far.status, RunStatus::Running, "{:?}", long_so_far.counts);
-    settled(&person, long.id).await;
+    settled(person, long.id).await;
     for child in herd {
         child.shut_down().await;
     }

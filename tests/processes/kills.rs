@@ -1,9 +1,10 @@
 //! Processes that are gone, and processes that only seem to be.
 
 use data_drip::RunStatus;
+use herd::Moment;
 
-use super::{FOR_EVER, Pack, Site, person};
-use crate::database::Database;
+use super::{FOR_EVER, LOCKED_WORKERS, Site};
+use crate::database::{Database, NOW};
 use crate::suite::audit::audit;
 use crate::suite::backfills::StampAll;
 use crate::suite::{engine, settled, until};
@@ -11,25 +12,39 @@ use crate::suite::{engine, settled, until};
 #[tokio::test]
 async fn a_killed_process_is_taken_over_at_once_and_not_when_its_lease_has_run_out() {
     let Some(site) = Site::with_items(100).await else { return };
-    let person = person(&site).await;
-    site.hold("victim");
-    let victim = site.child("victim").start();
-    site.becomes(Database::LOCKED_WORKERS, 1).await;
+    let (victim, run) = site.written(site.child("victim")).await;
+    site.becomes(LOCKED_WORKERS, 1).await;
     let lease = site.number("SELECT expires_at FROM data_drip_workers").await;
-    let run = person.enqueue(Pack { tag: 1 }).batch_size(10).await.unwrap();
-    site.reached("victim", "written").await;
     let next = site.child("next").start();
-    site.becomes(Database::LOCKED_WORKERS, 2).await;
+    site.becomes(LOCKED_WORKERS, 2).await;
     victim.kill();
 
-    let run = settled(&person, run.id).await;
+    let run = settled(&site.person, run).await;
     assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 100));
-    audit(&site.database, &person, run.id).await;
+    site.audit(run.id).await;
     assert_eq!(site.losses().await, 1);
-    let now = site.number(&format!("SELECT {}", Database::NOW)).await;
-    assert!(lease > now, "its lease still ran by the database's clock");
-    let workers = person.workers().await.unwrap();
+    assert!(lease > site.number(&format!("SELECT {NOW}")).await, "its lease still runs by the database's clock");
+    let workers = site.person.workers().await.unwrap();
     assert_eq!(workers.iter().filter(|worker| worker.alive).count(), 1, "{workers:?}");
+    next.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_told_twice_ends_at_once_and_is_taken_over_at_once() {
+    let Some(site) = Site::with_items(100).await else { return };
+    let (first, run) = site.written(site.child("first").grace(FOR_EVER)).await;
+    site.becomes(LOCKED_WORKERS, 1).await;
+    let next = site.child("next").start();
+    site.becomes(LOCKED_WORKERS, 2).await;
+    first.ask_to_end();
+    site.folder.reached("first", Moment::Asked).await;
+    first.ask_to_end();
+    assert_eq!(first.ended().await.code(), Some(super::AT_ONCE));
+
+    let run = settled(&site.person, run).await;
+    assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 100));
+    site.audit(run.id).await;
+    assert_eq!(site.losses().await, 1);
     next.shut_down().await;
 }
 
@@ -43,14 +58,14 @@ async fn who_only_loses_the_connection_that_stands_for_it_keeps_its_batches() {
     gate.reached().await;
     let (other, _) = engine(&database, 1).await;
     let looking = other.start();
-    let run = person_sees(&other, run.id).await;
+    let run = all_but_one_are_done(&other, run.id).await;
     for _ in 0..3 {
-        until(async || (database.number(Database::LOCKED_WORKERS).await == 2).then_some(())).await;
+        until(async || (database.number(LOCKED_WORKERS).await == 2).then_some(())).await;
         let tokens = "SELECT sum(token % 1000000007) FROM data_drip_worker_locks";
         let before = database.number(tokens).await;
         assert_eq!(database.terminate_presences(true).await, 1);
         until(async || {
-            let stands = database.number(Database::LOCKED_WORKERS).await == 2;
+            let stands = database.number(LOCKED_WORKERS).await == 2;
             (stands && database.number(tokens).await != before).then_some(())
         })
         .await;
@@ -64,34 +79,11 @@ async fn who_only_loses_the_connection_that_stands_for_it_keeps_its_batches() {
     looking.shutdown().await;
 }
 
-/// Waits until all that is left of the run is in others' hands.
-async fn person_sees(drip: &crate::database::prelude::DataDrip, run: data_drip::RunId) -> data_drip::RunId {
+/// Waits until all but one batch of ten is done.
+async fn all_but_one_are_done(drip: &crate::database::prelude::DataDrip, run: data_drip::RunId) -> data_drip::RunId {
     until(async || {
         let counts = drip.run(run).await.unwrap().counts;
-        (counts.pending == 0 && counts.running == 1).then_some(run)
+        (counts.completed == 9 && counts.running == 1).then_some(run)
     })
     .await
-}
-
-#[tokio::test]
-async fn a_process_that_is_told_twice_ends_at_once_and_is_taken_over_at_once() {
-    let Some(site) = Site::with_items(100).await else { return };
-    let person = person(&site).await;
-    site.hold("first");
-    let first = site.child("first").grace(FOR_EVER).start();
-    let run = person.enqueue(Pack { tag: 1 }).batch_size(10).await.unwrap();
-    site.reached("first", "written").await;
-    site.becomes(Database::LOCKED_WORKERS, 1).await;
-    let next = site.child("next").start();
-    site.becomes(Database::LOCKED_WORKERS, 2).await;
-    first.ask_to_end();
-    site.reached("first", "asked").await;
-    first.ask_to_end();
-    assert_eq!(first.ended().await.code(), Some(super::AT_ONCE));
-
-    let run = settled(&person, run.id).await;
-    assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 100));
-    audit(&site.database, &person, run.id).await;
-    assert_eq!(site.losses().await, 1);
-    next.shut_down().await;
 }

@@ -1,33 +1,39 @@
 //! Processes that start at once on an empty database, some of which are killed meanwhile.
 
-use super::Site;
+use herd::{Folder, Moment};
+
+use super::child;
 use crate::database::Database;
-use crate::suite::until;
 
 #[tokio::test]
 async fn eight_processes_that_start_at_once_migrate_once_and_what_is_killed_meanwhile_is_repaired() {
-    for killed_after in [0, 20, 60] {
+    // Three of them are killed when so many migrations are there: in the middle, where they are not made all at once.
+    for there in [0, 1, 4] {
         let Some(database) = Database::empty().await else { return };
-        let site = Site::of(database);
+        let folder = Folder::new();
         let names: Vec<_> = ('a'..='h').map(String::from).collect();
-        let mut herd: Vec<_> = names.iter().map(|name| site.child(name).start()).collect();
-        // Whoever is first has begun, or is about to; a moment more or less later it is gone.
-        until(async || names.iter().any(|name| super::said(&site.folder, name, "starting").exists()).then_some(()))
-            .await;
-        tokio::time::sleep(std::time::Duration::from_millis(killed_after)).await;
-        for (name, child) in names.iter().zip(herd.drain(..3)) {
-            if super::said(&site.folder, name, "starting").exists() {
-                child.kill();
-            }
+        names.iter().for_each(|name| folder.hold(name, Moment::Start));
+        let mut herd: Vec<_> = names.iter().map(|name| child(&folder, &database, name).start()).collect();
+        for name in &names {
+            folder.reached(name, Moment::Start).await;
         }
+        names.iter().for_each(|name| folder.release(name, Moment::Start));
+        herd::eventually("they migrate", async || migrations(&database).await >= there).await;
+        herd.drain(..3).for_each(herd::Child::kill);
         for name in &names[3..] {
-            site.reached(name, "started").await;
+            folder.reached(name, Moment::Started).await;
         }
-        let applied = site.number("SELECT count(*) FROM data_drip_migrations WHERE success").await;
-        assert_eq!(applied, site.number("SELECT version FROM data_drip_schema").await);
-        assert_eq!(site.number("SELECT count(*) - count(DISTINCT version) FROM data_drip_migrations").await, 0);
+        let applied = database.number("SELECT count(*) FROM data_drip_migrations WHERE success").await;
+        assert_eq!(applied, database.number("SELECT version FROM data_drip_schema").await);
+        assert_eq!(migrations(&database).await, applied);
         for child in herd {
             child.shut_down().await;
         }
     }
+}
+
+/// How many are noted; none without a table for them.
+async fn migrations(database: &Database) -> i64 {
+    let noted = sqlx::query_scalar("SELECT count(*) FROM data_drip_migrations").fetch_one(&database.pool).await;
+    noted.unwrap_or(0)
 }

@@ -10,6 +10,7 @@ use crate::backend::{Backend, Session};
 use crate::batch::{Batch, BatchParts, count_statement};
 use crate::core::Link;
 use crate::error::Failure;
+use crate::executor::answer::{is_answer, unanswered, within};
 use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
 use crate::inside::inside;
@@ -144,19 +145,29 @@ impl<DB: Backend> Attempt<DB> {
                 return (Some(link), RELEASED);
             }
             let fence = self.claim.fence().to_string();
-            match DB::begin_batch(&mut *conn, session, fence, self.engine.lease.silence()).await {
-                Ok(tx) => break tx,
-                Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
-                Err(error) => return (None, self.failed(&error.into(), code)),
+            let error = {
+                let begun = DB::begin_batch(&mut *conn, session, fence, self.engine.lease.silence());
+                match within::<DB, _>(self.engine.lease.ttl(), begun).await {
+                    Ok(tx) => break tx,
+                    Err(error) => error,
+                }
+            };
+            if !is_busy::<DB>(&error) {
+                link.discard();
+                return (None, self.failed(&error.into(), code));
             }
+            tokio::time::sleep(BUSY).await;
         };
         let worked = self.work(&mut tx, session, code).await;
         if let Worked::Ready(done) = worked {
-            return match tx.commit().await {
+            return match within::<DB, _>(self.engine.lease.ttl(), tx.commit()).await {
                 Ok(()) if done.next.is_some() => (Some(link), done.into()),
                 Ok(()) => (finished(link).await, done.into()),
-                // The database answered: it did not commit. Dropping `tx` has queued the rollback.
-                Err(error @ sqlx::Error::Database(_)) => (Some(link), self.failed(&error.into(), code)),
+                // The database answered: it did not commit. Dropping `tx` has queued the rollback. What passes is not
+                // that sure: a server that shuts down says so instead of saying that it has just committed.
+                Err(error @ sqlx::Error::Database(_)) if !DB::is_transient(&error) => {
+                    (Some(link), self.failed(&error.into(), code))
+                }
                 Err(error) => {
                     link.discard();
                     (None, self.after_unknown_commit(error, done).await)
@@ -200,7 +211,7 @@ impl<DB: Backend> Attempt<DB> {
 
     /// Everything between `BEGIN` and `COMMIT`.
     async fn work(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Worked {
-        match batches::check::<DB>(tx, &self.claim).await {
+        match within::<DB, _>(self.engine.lease.ttl(), batches::check::<DB>(tx, &self.claim)).await {
             Ok(Some(seen)) if seen.status == RunStatus::Running => {
                 // Read under the write lock, where there is one: nobody changes the schema after this.
                 if seen.schema.is_some_and(|version| session.is_new_schema(version))
@@ -322,7 +333,12 @@ impl<DB: Backend> Attempt<DB> {
         while self.engine.lease.is_held() {
             let outcome = async {
                 let mut conn = self.engine.pool.acquire().await?;
-                batches::is_completed::<DB>(&mut conn, &self.claim).await
+                let looked = batches::is_completed::<DB>(&mut conn, &self.claim);
+                let looked = within::<DB, _>(self.engine.lease.ttl(), looked).await;
+                if looked.as_ref().is_err_and(|error| !is_answer(error)) {
+                    conn.close_on_drop();
+                }
+                looked
             };
             match outcome.await {
                 Ok(true) => return done.into(),
@@ -379,10 +395,6 @@ async fn finished<DB: Backend>(mut link: Link<DB>) -> Option<Link<DB>> {
             None
         }
     }
-}
-
-fn unanswered() -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"))
 }
 
 /// A neighbour's long batch holds SQLite's only write lock: waiting for it is not this batch's failure.

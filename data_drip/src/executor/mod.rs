@@ -4,6 +4,7 @@
 //! transaction and commits, [`sweep`] settles the run and takes over what dead workers held. [`lease`] keeps this
 //! worker alive in the eyes of the others.
 
+mod answer;
 mod attempt;
 mod code;
 mod lease;

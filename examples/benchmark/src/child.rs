@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use data_drip::sqlite::prelude::DataDrip;
-use sqlx::SqlitePool;
+use sqlx::{Sqlite, SqlitePool};
 use tokio::process::Command;
 
 use crate::backfills::AddRole;
@@ -94,8 +94,8 @@ pub(crate) async fn run(arguments: &[String]) -> Result<()> {
 
 async fn tell_first(file: &Path, rows: u64) -> Result<()> {
     let hook = engine::First::default();
-    let drip = DataDrip::builder(open(file).await?).handler(hook.clone()).build().await?;
-    let outcome = engine::run(&drip, AddRole, BATCH_SIZE, rows).await?;
+    let drip = DataDrip::builder(open(file).await?).with::<AddRole<Sqlite>>().handler(hook.clone()).build().await?;
+    let outcome = engine::run(&drip, AddRole::default(), BATCH_SIZE, rows).await?;
     let first = hook.after(&outcome).context("no hook was told of a batch")?;
     #[expect(clippy::cast_precision_loss, reason = "a size to be shown")]
     let peak = machine::peak_memory().map_or(f64::NAN, |kib| kib as f64 / 1_024.0);
@@ -106,10 +106,10 @@ async fn tell_first(file: &Path, rows: u64) -> Result<()> {
 async fn tell_statements(file: &Path, rows: u64) -> Result<()> {
     // Nothing is moved out of the write-ahead log, so that every commit can be found in it.
     let pool = SqlitePool::connect_with(options(file).pragma("wal_autocheckpoint", "0")).await?;
-    let drip = DataDrip::builder(pool.clone()).build().await?;
+    let drip = DataDrip::builder(pool.clone()).with::<AddRole<Sqlite>>().build().await?;
     let before = commits(file)?;
     let statements = Statements::collect();
-    let outcome = engine::run(&drip, AddRole, BATCH_SIZE, rows).await?;
+    let outcome = engine::run(&drip, AddRole::default(), BATCH_SIZE, rows).await?;
     println!("{} {}", outcome.batches, commits(file)? - before);
     println!("{}", outcome.elapsed.as_secs_f64());
     for (Statement { in_batch, sql }, Figures { count, total, longest }) in statements.all() {

@@ -4,12 +4,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use data_drip::sqlite::prelude::DataDrip;
-use data_drip::{Backfill, Handler, Run, RunBatch, RunStatus};
-use sqlx::Sqlite;
+use data_drip::backend::Backend;
+use data_drip::{Backfill, DataDrip, Handler, Run, RunBatch, RunStatus};
 
 /// More than the worker takes from its start to its first heartbeat, before which it claims nothing.
-const WARM_UP: Duration = Duration::from_millis(250);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(250);
 
 /// What one run took.
 pub(crate) struct Outcome {
@@ -36,12 +35,15 @@ impl Handler for First {
 }
 
 /// Runs it to the end, and checks that it has done everything: `rows` of them.
-pub(crate) async fn run<T: Backfill<Database = Sqlite>>(
-    drip: &DataDrip,
+pub(crate) async fn run<T: Backfill>(
+    drip: &DataDrip<T::Database>,
     backfill: T,
     batch_size: u64,
     rows: u64,
-) -> Result<Outcome> {
+) -> Result<Outcome>
+where
+    T::Database: Backend,
+{
     let worker = drip.start();
     tokio::time::sleep(WARM_UP).await;
     let begun = Instant::now();
@@ -49,7 +51,12 @@ pub(crate) async fn run<T: Backfill<Database = Sqlite>>(
     let run = drip.wait(run.id).await?;
     let elapsed = begun.elapsed();
     worker.shutdown().await;
+    check(&run, rows)?;
+    Ok(Outcome { batches: run.counts.completed, begun, elapsed })
+}
+
+pub(crate) fn check(run: &Run, rows: u64) -> Result<()> {
     ensure!(run.status == RunStatus::Completed, "the run is {}: {:?}", run.status, run.error);
     ensure!(run.counts.processed == rows, "{} of {rows} rows are processed", run.counts.processed);
-    Ok(Outcome { batches: run.counts.completed, begun, elapsed })
+    Ok(())
 }

@@ -2,61 +2,125 @@
 //! try, no resuming, nothing written down.
 //!
 //! On one connection: from transaction to transaction on whichever the pool gives, as `pool.begin()` would have it, the
-//! loop is slower, since each of them has to read the pages anew.
+//! loop is slower on SQLite, since each of them has to read the pages anew.
 
 use anyhow::Result;
-use sqlx::{Connection, SqliteConnection};
+use data_drip::backend::Backend;
+use data_drip::backfill::BoxFuture;
+use data_drip::batch::Batch;
+use sqlx::{Connection, MySql, Postgres, Sqlite};
 
 use crate::backfills::Employee;
 
-/// What [`AddRole`](crate::backfills::AddRole) does; the rows updated.
-pub(crate) async fn add_role(conn: &mut SqliteConnection, batch_size: i64) -> Result<u64> {
-    let mut after = i64::MIN;
-    let mut updated = 0;
-    loop {
-        let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-        let upto: Option<i64> = sqlx::query_scalar(
-            "SELECT max(id) FROM (SELECT id FROM employees WHERE id > ? AND role IS NULL ORDER BY id LIMIT ?)",
-        )
-        .bind(after)
-        .bind(batch_size)
-        .fetch_one(&mut *tx)
-        .await?;
-        let Some(upto) = upto else { return Ok(updated) };
-        updated += sqlx::query("UPDATE employees SET role = ? WHERE id > ? AND id <= ? AND role IS NULL")
-            .bind("intern")
-            .bind(after)
-            .bind(upto)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-        tx.commit().await?;
-        after = upto;
+/// The keys that one loop goes over: greater than the first, up to the second.
+#[derive(Clone, Copy)]
+pub(crate) struct Share(pub(crate) i64, pub(crate) i64);
+
+impl Share {
+    pub(crate) const ALL: Self = Self(i64::MIN, i64::MAX);
+
+    /// Keys from 1 to `rows`, for so many loops side by side.
+    pub(crate) fn among(workers: u64, rows: u64) -> Vec<Self> {
+        let bound = |worker: u64| i64::try_from(rows * worker / workers).unwrap_or(i64::MAX);
+        (0..workers).map(|worker| Self(bound(worker), bound(worker + 1))).collect()
     }
 }
 
-/// What [`AddEmail`](crate::backfills::AddEmail) does; the rows updated.
-pub(crate) async fn add_email(conn: &mut SqliteConnection, batch_size: i64) -> Result<u64> {
-    let mut after = i64::MIN;
-    let mut updated = 0;
-    loop {
-        let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-        let employees: Vec<Employee> =
-            sqlx::query_as("SELECT id, name FROM employees WHERE id > ? AND email IS NULL ORDER BY id LIMIT ?")
-                .bind(after)
-                .bind(batch_size)
-                .fetch_all(&mut *tx)
-                .await?;
-        let Some(last) = employees.last() else { return Ok(updated) };
-        after = last.id;
-        for employee in &employees {
-            updated += sqlx::query("UPDATE employees SET email = ? WHERE id = ?")
-                .bind(employee.address())
-                .bind(employee.id)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected();
+/// The loops on one database, and what [`AddEmail`](crate::backfills::AddEmail) does there.
+pub(crate) trait Loops: Backend {
+    /// What [`AddRole`](crate::backfills::AddRole) does; the rows updated.
+    fn add_role(conn: &mut Self::Connection, share: Share, batch_size: i64) -> BoxFuture<'_, Result<u64>>;
+    /// What [`AddEmail`](crate::backfills::AddEmail) does; the rows updated.
+    fn add_email(conn: &mut Self::Connection, share: Share, batch_size: i64) -> BoxFuture<'_, Result<u64>>;
+    /// The employees of a batch.
+    fn employees<'b>(batch: &'b mut Batch<'_, Self>) -> BoxFuture<'b, Result<Vec<Employee>, data_drip::Error>>;
+    /// Writes one address.
+    fn write_address<'c>(conn: &'c mut Self::Connection, employee: &'c Employee) -> BoxFuture<'c, sqlx::Result<u64>>;
+}
+
+macro_rules! loops {
+    ($db:ty, begin: $begin:literal, upto: $upto:literal, update: $update:literal, page: $page:literal, address: $address:literal) => {
+        impl Loops for $db {
+            fn add_role(conn: &mut Self::Connection, share: Share, batch_size: i64) -> BoxFuture<'_, Result<u64>> {
+                Box::pin(async move {
+                    let Share(mut after, last) = share;
+                    let mut updated = 0;
+                    loop {
+                        let mut tx = conn.begin_with($begin).await?;
+                        let upto: Option<i64> = sqlx::query_scalar($upto)
+                            .bind(after)
+                            .bind(last)
+                            .bind(batch_size)
+                            .fetch_one(&mut *tx)
+                            .await?;
+                        let Some(upto) = upto else { return Ok(updated) };
+                        let update = sqlx::query($update).bind("intern").bind(after).bind(upto);
+                        updated += update.execute(&mut *tx).await?.rows_affected();
+                        tx.commit().await?;
+                        after = upto;
+                    }
+                })
+            }
+
+            fn add_email(conn: &mut Self::Connection, share: Share, batch_size: i64) -> BoxFuture<'_, Result<u64>> {
+                Box::pin(async move {
+                    let Share(mut after, last) = share;
+                    let mut updated = 0;
+                    loop {
+                        let mut tx = conn.begin_with($begin).await?;
+                        let employees: Vec<Employee> =
+                            sqlx::query_as($page).bind(after).bind(last).bind(batch_size).fetch_all(&mut *tx).await?;
+                        let Some(last) = employees.last() else { return Ok(updated) };
+                        after = last.id;
+                        for employee in &employees {
+                            let update = sqlx::query($address).bind(employee.address()).bind(employee.id);
+                            updated += update.execute(&mut *tx).await?.rows_affected();
+                        }
+                        tx.commit().await?;
+                    }
+                })
+            }
+
+            fn employees<'b>(batch: &'b mut Batch<'_, Self>) -> BoxFuture<'b, Result<Vec<Employee>, data_drip::Error>> {
+                Box::pin(batch.rows())
+            }
+
+            fn write_address<'c>(
+                conn: &'c mut Self::Connection,
+                employee: &'c Employee,
+            ) -> BoxFuture<'c, sqlx::Result<u64>> {
+                Box::pin(async move {
+                    let update = sqlx::query($address).bind(employee.address()).bind(employee.id);
+                    Ok(update.execute(conn).await?.rows_affected())
+                })
+            }
         }
-        tx.commit().await?;
-    }
+    };
+}
+
+loops! {
+    Sqlite,
+    begin: "BEGIN IMMEDIATE",
+    upto: "SELECT max(id) FROM (SELECT id FROM employees WHERE id > ? AND id <= ? AND role IS NULL ORDER BY id LIMIT ?)",
+    update: "UPDATE employees SET role = ? WHERE id > ? AND id <= ? AND role IS NULL",
+    page: "SELECT id, name FROM employees WHERE id > ? AND id <= ? AND email IS NULL ORDER BY id LIMIT ?",
+    address: "UPDATE employees SET email = ? WHERE id = ?"
+}
+
+loops! {
+    Postgres,
+    begin: "BEGIN",
+    upto: "SELECT max(id) FROM (SELECT id FROM employees WHERE id > $1 AND id <= $2 AND role IS NULL ORDER BY id LIMIT $3) AS n",
+    update: "UPDATE employees SET role = $1 WHERE id > $2 AND id <= $3 AND role IS NULL",
+    page: "SELECT id, name FROM employees WHERE id > $1 AND id <= $2 AND email IS NULL ORDER BY id LIMIT $3",
+    address: "UPDATE employees SET email = $1 WHERE id = $2"
+}
+
+loops! {
+    MySql,
+    begin: "START TRANSACTION",
+    upto: "SELECT max(id) FROM (SELECT id FROM employees WHERE id > ? AND id <= ? AND role IS NULL ORDER BY id LIMIT ?) AS n",
+    update: "UPDATE employees SET role = ? WHERE id > ? AND id <= ? AND role IS NULL",
+    page: "SELECT id, name FROM employees WHERE id > ? AND id <= ? AND email IS NULL ORDER BY id LIMIT ?",
+    address: "UPDATE employees SET email = ? WHERE id = ?"
 }

@@ -7,10 +7,16 @@ use crate::database::SETTINGS;
 
 pub(crate) async fn description() -> Result<String> {
     let mut conn = SqliteConnection::connect("sqlite::memory:").await?;
-    let (now, version): (String, String) =
-        sqlx::query_as("SELECT strftime('%Y-%m-%d %H:%M UTC', 'now'), sqlite_version()").fetch_one(&mut conn).await?;
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut conn).await?;
+    description_with(&format!("SQLite {version} ({SETTINGS})")).await
+}
+
+/// The same, with another database.
+pub(crate) async fn description_with(database: &str) -> Result<String> {
+    let mut conn = SqliteConnection::connect("sqlite::memory:").await?;
+    let now: String = sqlx::query_scalar("SELECT strftime('%Y-%m-%d %H:%M UTC', 'now')").fetch_one(&mut conn).await?;
     Ok(format!(
-        "{now}, {} cores ({}), {} memory, {}, SQLite {version} ({SETTINGS}), load average at the start: {}.",
+        "{now}, {} cores ({}), {} memory, {}, {database}, load average at the start: {}.",
         std::thread::available_parallelism()?,
         field("/proc/cpuinfo", "model name"),
         memory(),
@@ -28,6 +34,21 @@ pub(crate) fn load() -> String {
 /// The most memory that this process has held at once, in KiB.
 pub(crate) fn peak_memory() -> Option<u64> {
     field("/proc/self/status", "VmHWM").strip_suffix(" kB")?.trim().parse().ok()
+}
+
+/// The memory that this process holds now, in KiB.
+pub(crate) fn held_memory() -> Option<u64> {
+    field("/proc/self/status", "VmRSS").strip_suffix(" kB")?.trim().parse().ok()
+}
+
+/// The processor's time that this process has had so far.
+pub(crate) fn processor_time() -> Option<std::time::Duration> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    let nanoseconds = tasks.flatten().filter_map(|task| {
+        let told = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        told.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Some(std::time::Duration::from_nanos(nanoseconds.sum()))
 }
 
 fn memory() -> String {

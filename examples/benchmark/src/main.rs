@@ -1,9 +1,15 @@
 //! The engine beside a hand-written loop that does the same work on the same file, in the same run.
 //!
 //! ```text
-//! cargo run --release -p benchmark                  # everything, as in docs/benchmarks.md
+//! cargo run --release -p benchmark                  # everything on SQLite, as in docs/benchmarks.md
 //! cargo run --release -p benchmark -- --quick       # smaller tables, fewer rounds
 //! cargo run --release -p benchmark -- batches       # some of: batches, elements, start, sparse, trips, pages
+//!
+//! # The same on a server that is started for it; instead of postgres, mysql.
+//! bin/with-servers cargo run --release -p benchmark -- postgres
+//! bin/with-servers cargo run --release -p benchmark -- postgres --quick
+//! # Some of: batches, elements, processes, speed (these three), trips, takeover, flat, claims.
+//! bin/with-servers cargo run --release -p benchmark -- postgres speed
 //! ```
 //!
 //! The tables are Markdown. Files go to the temporary folder (`TMPDIR`), about 1 GB of them, and are removed.
@@ -17,6 +23,8 @@ mod handwritten;
 mod machine;
 mod pages;
 mod parts;
+mod proxy;
+mod server;
 mod statements;
 mod table;
 
@@ -29,6 +37,14 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some((child::FLAG, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return child::run(rest).await;
+    }
+    if let Some((word, rest)) = arguments.split_first() {
+        if word == server::FLAG {
+            return server::child(rest).await;
+        }
+        if let Some(report) = server::run(word, rest).await {
+            return report;
+        }
     }
     let mut scale = Scale::FULL;
     let mut wanted = Vec::new();

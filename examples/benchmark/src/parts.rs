@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use data_drip::sqlite::prelude::DataDrip;
+use sqlx::Sqlite;
 
 use crate::backfills::{AddEmail, AddRole};
 use crate::child::{self, First, Told};
 use crate::database::{Folder, Shape, Template, open};
+use crate::handwritten::{Loops, Share};
 use crate::pages::Amount;
 use crate::statements::Figures;
 use crate::table::{Table, grouped, median, millis, rate, rounded};
-use crate::{engine, handwritten, pages as dashboard};
+use crate::{engine, pages as dashboard};
 
 /// How much work it makes of it.
 pub(crate) struct Scale {
@@ -115,10 +117,11 @@ enum Kind {
 impl Kind {
     async fn ours(self, file: &Path, batch_size: u64, rows: u64) -> Result<Duration> {
         let pool = open(file).await?;
-        let drip = DataDrip::builder(pool.clone()).build().await?;
+        let builder = DataDrip::builder(pool.clone()).with::<AddRole<Sqlite>>().with::<AddEmail<Sqlite>>();
+        let drip = builder.build().await?;
         let outcome = match self {
-            Self::Batches => engine::run(&drip, AddRole, batch_size, rows).await?,
-            Self::Elements => engine::run(&drip, AddEmail, batch_size, rows).await?,
+            Self::Batches => engine::run(&drip, AddRole::default(), batch_size, rows).await?,
+            Self::Elements => engine::run(&drip, AddEmail::default(), batch_size, rows).await?,
         };
         pool.close().await;
         Ok(outcome.elapsed)
@@ -132,8 +135,8 @@ impl Kind {
         let (updated, elapsed) = tokio::spawn(async move {
             let begun = Instant::now();
             let updated = match self {
-                Self::Batches => handwritten::add_role(&mut conn, size).await?,
-                Self::Elements => handwritten::add_email(&mut conn, size).await?,
+                Self::Batches => Sqlite::add_role(&mut conn, Share::ALL, size).await?,
+                Self::Elements => Sqlite::add_email(&mut conn, Share::ALL, size).await?,
             };
             anyhow::Ok((updated, begun.elapsed()))
         })
@@ -310,9 +313,9 @@ async fn pages(folder: &Folder, scale: &Scale) -> Result<()> {
     );
     let template = Template::new(folder, 10_000, Shape::Dense).await?;
     let pool = open(&template.copy()?).await?;
-    let drip = DataDrip::builder(pool.clone()).build().await?;
-    dashboard::fill(&pool, scale.pages).await?;
-    println!("{}", dashboard::measure(&drip, scale.pages).await?);
+    let builder = DataDrip::builder(pool.clone()).with::<AddRole<Sqlite>>().with::<AddEmail<Sqlite>>();
+    let drip = builder.build().await?;
+    dashboard::report(&drip, &pool, scale.pages).await?;
     pool.close().await;
-    Ok(())
+    dashboard::on_servers(scale.pages).await
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 
 use super::fake::Fake;
 use super::{Page, dashboard, decoded, get, send, who};
-use crate::dashboard::{Access, Dashboard};
+use crate::dashboard::{Access, Dashboard, api};
 use crate::run::Backfiller;
 
 /// Every route: method, path, and whether it takes the right to act.
@@ -101,6 +101,22 @@ async fn who_may_look_sees_no_action_and_is_refused_a_forged_one() {
         for link in ["/new", "/stop\"", "/pause\"", "/resume\"", "/retry_failed_batches\"", "/delete\"", "data-ask"] {
             assert!(!html.contains(link), "{method} {path} links to {link}");
         }
+    }
+    assert!(untouched(&fake));
+}
+
+/// In JSON as on pages, whatever shows rows or changes something takes the right to act.
+#[tokio::test]
+async fn who_may_look_reads_the_api_and_no_row_of_the_host() {
+    let fake = Arc::new(Fake::new());
+    for (method, route) in api::ROUTES {
+        let path = route.replace("{id}", "3").replace("{position}", "1").replace("{name}", "recount_orders");
+        let path = format!("{}{}", api::PREFIX, path.replace("{option}", "any"));
+        let page = ask(&fake, &method.to_uppercase(), &path, &[("x-access", "look")]).await;
+        let acts = *method != "get" || route.contains("/choices/");
+        assert_eq!(page.status == StatusCode::FORBIDDEN, acts, "{method} {path}: {}", page.status);
+        let page = ask(&fake, &method.to_uppercase(), &path, &[]).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{method} {path}");
     }
     assert!(untouched(&fake));
 }
