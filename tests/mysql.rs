@@ -21,6 +21,10 @@ pub mod database {
 
     /// A statement that takes minutes.
     pub const LONG: &str = "SELECT SLEEP(300)";
+    /// In the text of the statement that begins a batch's transaction.
+    pub const BEGINS: &str = "START TRANSACTION READ WRITE; SAVEPOINT";
+    /// Round trips of the engine's own for a batch that another follows.
+    pub const TRIPS: u64 = 7;
     /// What a hand-written `COMMIT` and its like are told.
     pub const BROKEN: &str = "the batch's transaction was ended by user code";
     /// Whether an error of a statement spoils its transaction.
@@ -90,6 +94,17 @@ pub mod database {
         pub fn builder(&self) -> Builder<Db> {
             let pool = MySqlPoolOptions::new().max_connections(8).connect_lazy_with(self.options.clone());
             prelude::DataDrip::builder(pool).poll_interval(Duration::from_millis(20)).lease(Duration::from_secs(3))
+        }
+
+        /// The same, by way of a proxy on this machine.
+        pub fn builder_through(&self, port: u16) -> Builder<Db> {
+            let options = self.options.clone().host("127.0.0.1").port(port);
+            let pool = MySqlPoolOptions::new().max_connections(8).connect_lazy_with(options);
+            prelude::DataDrip::builder(pool).poll_interval(Duration::from_millis(20)).lease(Duration::from_mins(1))
+        }
+
+        pub fn address(&self) -> (String, u16) {
+            (self.options.get_host().to_owned(), self.options.get_port())
         }
 
         /// How many batches of this database are in a [`LONG`] statement.

@@ -21,6 +21,10 @@ pub mod database {
 
     /// A statement that takes minutes.
     pub const LONG: &str = "SELECT pg_sleep(300)";
+    /// In the text of the statement that begins a batch's transaction.
+    pub const BEGINS: &str = "set_config('data_drip.fence'";
+    /// Round trips of the engine's own for a batch that another follows.
+    pub const TRIPS: u64 = 4;
     /// What a hand-written `COMMIT` and its like are told.
     pub const BROKEN: &str = "the batch's transaction was ended by user code";
 
@@ -89,6 +93,17 @@ pub mod database {
         pub fn builder(&self) -> Builder<Db> {
             let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(self.options.clone());
             prelude::DataDrip::builder(pool).poll_interval(Duration::from_millis(20)).lease(Duration::from_secs(3))
+        }
+
+        /// The same, by way of a proxy on this machine.
+        pub fn builder_through(&self, port: u16) -> Builder<Db> {
+            let options = self.options.clone().host("127.0.0.1").port(port);
+            let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(options);
+            prelude::DataDrip::builder(pool).poll_interval(Duration::from_millis(20)).lease(Duration::from_mins(1))
+        }
+
+        pub fn address(&self) -> (String, u16) {
+            (self.options.get_host().to_owned(), self.options.get_port())
         }
 
         /// How many batches of this schema are in a [`LONG`] statement.

@@ -9,6 +9,7 @@ mod fleet;
 pub mod gate;
 mod previews;
 mod runs;
+mod trips;
 
 use std::time::{Duration, Instant};
 

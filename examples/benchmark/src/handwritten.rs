@@ -81,9 +81,7 @@ macro_rules! loops {
                 })
             }
 
-            fn employees<'b>(
-                batch: &'b mut Batch<'_, Self>,
-            ) -> BoxFuture<'b, Result<Vec<Employee>, data_drip::Error>> {
+            fn employees<'b>(batch: &'b mut Batch<'_, Self>) -> BoxFuture<'b, Result<Vec<Employee>, data_drip::Error>> {
                 Box::pin(batch.rows())
             }
 

@@ -14,8 +14,7 @@ pub(crate) async fn description() -> Result<String> {
 /// The same, with another database.
 pub(crate) async fn description_with(database: &str) -> Result<String> {
     let mut conn = SqliteConnection::connect("sqlite::memory:").await?;
-    let now: String =
-        sqlx::query_scalar("SELECT strftime('%Y-%m-%d %H:%M UTC', 'now')").fetch_one(&mut conn).await?;
+    let now: String = sqlx::query_scalar("SELECT strftime('%Y-%m-%d %H:%M UTC', 'now')").fetch_one(&mut conn).await?;
     Ok(format!(
         "{now}, {} cores ({}), {} memory, {}, {database}, load average at the start: {}.",
         std::thread::available_parallelism()?,

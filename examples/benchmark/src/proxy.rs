@@ -58,12 +58,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn relay(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    mark: &[u8],
-    log: &Mutex<Vec<u64>>,
-) -> io::Result<()> {
+async fn relay(mut client: TcpStream, mut server: TcpStream, mark: &[u8], log: &Mutex<Vec<u64>>) -> io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);

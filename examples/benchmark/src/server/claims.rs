@@ -63,7 +63,8 @@ pub(super) async fn flat<DB: Server>(place: &Place<DB>, scale: &Scale) -> Result
         let elapsed = Duration::from_millis(u64::try_from(ended - began)?);
         table.row([&format!("{} to {}", grouped(from + 1), grouped(upto)), &rounded(rate(upto - from, elapsed))]);
     }
-    let settling = "SELECT r.finished_at - (SELECT max(b.finished_at) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id)
+    let settling =
+        "SELECT r.finished_at - (SELECT max(b.finished_at) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id)
          FROM data_drip_backfill_runs r";
     let settling = DB::number(&mut conn, settling.to_owned()).await?;
     drop(conn);

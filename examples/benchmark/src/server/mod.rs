@@ -88,15 +88,8 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 7] = [
-        Self::Batches,
-        Self::Elements,
-        Self::Processes,
-        Self::Trips,
-        Self::Takeover,
-        Self::Flat,
-        Self::Claims,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Batches, Self::Elements, Self::Processes, Self::Trips, Self::Takeover, Self::Flat, Self::Claims];
 
     fn named(name: &str) -> Result<Vec<Self>> {
         Ok(match name {
@@ -155,6 +148,7 @@ async fn report<DB: Server>(arguments: &[String]) -> Result<()> {
     for argument in arguments {
         match argument.as_str() {
             "--quick" => scale = speed::Scale::QUICK,
+            setting if scale.set(setting)? => {}
             name => wanted.extend(Part::named(name)?),
         }
     }

@@ -85,9 +85,8 @@ impl Server for MySql {
     }
 
     fn settled_runs(runs: u64) -> String {
-        let values = (1..=runs).map(|i| {
-            format!("('nothing', '{{}}', 1000, 0, 'default', 1, 'completed', {i}, {i}, {i} + 1, 1, 1, 1, 0)")
-        });
+        let values = (1..=runs)
+            .map(|i| format!("('nothing', '{{}}', 1000, 0, 'default', 1, 'completed', {i}, {i}, {i} + 1, 1, 1, 1, 0)"));
         format!(
             "INSERT INTO data_drip_backfill_runs (
                  backfill, options, batch_size, sleep_ms, queue, max_attempts, status, created_at, started_at, finished_at,

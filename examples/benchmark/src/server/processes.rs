@@ -97,7 +97,9 @@ pub(super) async fn race(loops: &mut [Child]) -> Result<(Duration, u64)> {
 
 /// The child's side.
 pub(crate) async fn run(arguments: &[String]) -> Result<()> {
-    let [what, word, database, rest @ ..] = arguments else { bail!("{FLAG} takes what to do, a server and a database") };
+    let [what, word, database, rest @ ..] = arguments else {
+        bail!("{FLAG} takes what to do, a server and a database")
+    };
     match word.as_str() {
         Postgres::WORD => run_on::<Postgres>(what, database, rest).await,
         MySql::WORD => run_on::<MySql>(what, database, rest).await,
