@@ -16,6 +16,7 @@ mod runs;
 mod stamp;
 #[cfg(all(feature = "dashboard", feature = "logs"))]
 mod streams;
+mod trips;
 
 use std::time::{Duration, Instant};
 

@@ -148,6 +148,7 @@ async fn report<DB: Server>(arguments: &[String]) -> Result<()> {
     for argument in arguments {
         match argument.as_str() {
             "--quick" => scale = speed::Scale::QUICK,
+            setting if scale.set(setting)? => {}
             name => wanted.extend(Part::named(name)?),
         }
     }
