@@ -96,7 +96,7 @@ impl Watcher {
     async fn told(&mut self, part: &str) {
         let hearing = async {
             while !self.heard.contains(part) {
-                let mut bytes = [0; 16_384];
+                let mut bytes = [0; 8_192];
                 let read = self.connection.read(&mut bytes).await.unwrap();
                 assert_ne!(read, 0, "the stream ended: {}", self.heard);
                 self.heard.push_str(&String::from_utf8_lossy(&bytes[..read]));
