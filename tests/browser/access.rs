@@ -42,6 +42,9 @@ async fn everything_works_without_javascript() {
     browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     browser.client.goto(&host.page("/backfill_runs/new")).await.unwrap();
     browser.find("//a[strong='recount_orders']").await.click().await.unwrap();
+    let pause = browser.field("Pause, seconds").await;
+    pause.clear().await.unwrap();
+    pause.send_keys("1").await.unwrap();
     browser.click("Start run").await;
     // The page loads itself anew; without the reader's doing it follows the run.
     browser.status("running").await;

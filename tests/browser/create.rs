@@ -175,7 +175,7 @@ async fn what_the_reader_closed_stays_closed() {
 async fn a_run_is_sent_to_a_queue() {
     let Some(browser) = Browser::start("a_run_is_sent_to_a_queue").await else { return };
     let host = Host::start().await;
-    browser.client.goto(&host.page("/backfill_runs/new?backfill=recount_orders")).await.unwrap();
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=recount_orders&sleep=1")).await.unwrap();
     let queue = browser.field("Queue").await;
     assert_eq!(queue.prop("value").await.unwrap().as_deref(), Some("default"));
     queue.clear().await.unwrap();
