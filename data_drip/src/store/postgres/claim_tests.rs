@@ -262,6 +262,41 @@ async fn a_resume_that_meets_the_same_run_being_started_names_it() {
     assert_eq!(resuming.await.unwrap(), Change::Duplicate(newer));
 }
 
+/// PostgreSQL keeps a plan for as long as it has no new statistics, however much the table has grown since.
+#[tokio::test]
+async fn what_was_planned_for_a_handful_of_batches_is_planned_anew_when_there_are_many() {
+    let Some((schema, pool, _)) = planned(20, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    run(&mut conn, "ALTER TABLE data_drip_backfill_run_batches SET (autovacuum_enabled = false)").await;
+    run(&mut conn, "ANALYZE data_drip_backfill_run_batches").await;
+    let session = schema.session(&mut conn).await;
+    let mut mine = claim(&mut conn, 1).await.unwrap();
+    let mut scans = Vec::new();
+    for number in 1..=80 {
+        let mut tx = Postgres::begin_batch(&mut conn, &session, mine.fence().to_string(), SILENCE).await.unwrap();
+        let scanned =
+            "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'data_drip_backfill_run_batches'::regclass";
+        let before = int(&mut tx, scanned).await;
+        batches::check::<Postgres>(&mut tx, &mine).await.unwrap().unwrap();
+        let next = batches::complete_and_claim::<Postgres>(&mut tx, &mine, 1, &wanted(1), &[]).await.unwrap();
+        let scanned =
+            "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'data_drip_backfill_run_batches'::regclass";
+        scans.push(int(&mut tx, scanned).await);
+        tx.commit().await.unwrap();
+        mine = next.unwrap().unwrap();
+        if number == 10 {
+            run(
+                &mut conn,
+                "INSERT INTO data_drip_backfill_run_batches (run_id, position, upto_key, planned_size, status, due_at)
+                 SELECT 1, i, '[]', 1, 'pending', 0 FROM generate_series(1000, 3000) AS i",
+            )
+            .await;
+        }
+    }
+    assert!(scans[20] > 0, "else there is nothing to be seen here: {scans:?}");
+    assert_eq!(scans[70], 0, "{scans:?}");
+}
+
 /// A claim, a completion and a look at what is open stay as quick with many batches and many runs as with few.
 #[tokio::test]
 async fn claims_and_settling_read_what_they_need_and_no_more() {
