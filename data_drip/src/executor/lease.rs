@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::core::{Core, Flight};
 use crate::executor::Engine;
-use crate::executor::answer::{is_answer, within};
+use crate::executor::answer::{self, is_answer, within};
 use crate::run::BatchId;
 use crate::store::batches::{self, Held, Unfinished};
 use crate::store::workers::{self, Incarnation};
@@ -142,7 +142,7 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
             Ok(runtime) => runtime.block_on(async {
                 let pool = PoolOptions::<DB>::new().max_connections(2).connect_lazy_with((*options).clone());
                 live(&pulse, pool.clone()).await;
-                pool.close().await;
+                answer::close(&pool).await;
             }),
             Err(error) => tracing::error!(%error, "no runtime for the lease: this worker claims nothing"),
         }
@@ -285,7 +285,12 @@ impl<DB: Backend> Pulse<DB> {
             return Ok(HashSet::new());
         }
         let mut conn = pool.acquire().await?;
-        let held = batches::held::<DB>(&mut conn, &self.worker.id).await?;
+        let held = within::<DB, _>(WATCH / 2, batches::held::<DB>(&mut conn, &self.worker.id)).await;
+        if held.as_ref().is_err_and(|error| !is_answer(error)) {
+            // Given back, it would be waited for, and there are two in all.
+            conn.close_on_drop();
+        }
+        let held = held?;
         let is_held = |id: BatchId, epoch: i64| held.iter().any(|held| held.batch == id && held.epoch == epoch);
         let flying = flights.iter().map(|(id, flight)| (*id, flight.epoch));
         Ok(flying.filter(|&(id, epoch)| !is_held(id, epoch)).collect())

@@ -247,11 +247,11 @@ impl<DB: Backend> Worker<DB> {
         if let Err(error) = retired.await {
             tracing::warn!(%error, "the worker's row stays until others see that its lease has run out");
         }
-        self.engine.counting.close().await;
+        answer::close(&self.engine.counting).await;
         if !self.engine.shares_pool() {
-            self.engine.slots.close().await;
-            self.engine.writing.close().await;
-            self.engine.pool.close().await;
+            answer::close(&self.engine.slots).await;
+            answer::close(&self.engine.writing).await;
+            answer::close(&self.engine.pool).await;
         }
         if tokio::time::timeout(core.config.grace, core.hooks.flush()).await.is_err() {
             tracing::warn!("hooks did not end in time and are left behind");
