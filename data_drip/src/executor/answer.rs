@@ -33,6 +33,23 @@ pub(super) fn is_answer(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_))
 }
 
+/// Asks something on a connection of the pool. When no answer comes, the connection is closed: given back, it would be waited
+/// for, and the pool has few.
+macro_rules! ask {
+    ($pool:expr, $patience:expr, |$conn:ident| $work:expr) => {{
+        let mut lent = $pool.acquire().await?;
+        let answer = {
+            let $conn = &mut *lent;
+            $crate::executor::answer::within::<DB, _>($patience, $work).await
+        };
+        if answer.as_ref().is_err_and(|error| !$crate::executor::answer::is_answer(error)) {
+            lent.close_on_drop();
+        }
+        answer
+    }};
+}
+pub(super) use ask;
+
 /// How long connections are waited for that are in use when their pool closes.
 const CLOSING: Duration = Duration::from_secs(10);
 

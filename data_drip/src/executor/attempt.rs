@@ -10,7 +10,7 @@ use crate::backend::{Backend, Session};
 use crate::batch::{Batch, BatchParts, count_statement};
 use crate::core::Link;
 use crate::error::Failure;
-use crate::executor::answer::{is_answer, unanswered, within};
+use crate::executor::answer::{ask, is_answer, unanswered, within};
 use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
 use crate::inside::inside;
@@ -338,15 +338,9 @@ impl<DB: Backend> Attempt<DB> {
         tracing::warn!(%error, "a commit was not answered: the database is asked what became of it");
         let mut failed = 0;
         while self.engine.lease.is_held() {
-            let outcome = async {
-                let mut conn = self.engine.pool.acquire().await?;
-                let looked = batches::is_completed::<DB>(&mut conn, &self.claim);
-                let looked = within::<DB, _>(self.engine.lease.ttl(), looked).await;
-                if looked.as_ref().is_err_and(|error| !is_answer(error)) {
-                    conn.close_on_drop();
-                }
-                looked
-            };
+            let patience = self.engine.lease.ttl();
+            let outcome =
+                async { ask!(self.engine.pool, patience, |conn| batches::is_completed::<DB>(conn, &self.claim)) };
             match outcome.await {
                 Ok(true) => return done.into(),
                 Ok(false) => return transient(&self.claim, format!("the commit was lost: {error}")),

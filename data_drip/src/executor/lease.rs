@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::core::{Core, Flight};
 use crate::executor::Engine;
-use crate::executor::answer::{self, is_answer, within};
+use crate::executor::answer::{self, ask, is_answer, within};
 use crate::run::BatchId;
 use crate::store::batches::{self, Held, Unfinished};
 use crate::store::workers::{self, Incarnation};
@@ -284,13 +284,7 @@ impl<DB: Backend> Pulse<DB> {
         if flights.is_empty() {
             return Ok(HashSet::new());
         }
-        let mut conn = pool.acquire().await?;
-        let held = within::<DB, _>(WATCH / 2, batches::held::<DB>(&mut conn, &self.worker.id)).await;
-        if held.as_ref().is_err_and(|error| !is_answer(error)) {
-            // Given back, it would be waited for, and there are two in all.
-            conn.close_on_drop();
-        }
-        let held = held?;
+        let held = ask!(pool, WATCH / 2, |conn| batches::held::<DB>(conn, &self.worker.id))?;
         let is_held = |id: BatchId, epoch: i64| held.iter().any(|held| held.batch == id && held.epoch == epoch);
         let flying = flights.iter().map(|(id, flight)| (*id, flight.epoch));
         Ok(flying.filter(|&(id, epoch)| !is_held(id, epoch)).collect())
