@@ -5,6 +5,7 @@
 
 #[path = "support/mysql.rs"]
 pub mod database;
+mod direct;
 #[cfg(unix)]
 mod processes;
 mod suite;

@@ -7,6 +7,7 @@
 mod calls;
 #[path = "support/postgres.rs"]
 pub mod database;
+mod direct;
 #[cfg(unix)]
 mod processes;
 mod suite;

@@ -133,6 +133,31 @@ pub struct Explanation {
     pub lines: Vec<String>,
 }
 
+/// A connection for reads that follow each other.
+#[doc(hidden)]
+pub enum Reads<'c, DB: Database> {
+    /// As it was.
+    Plain(&'c mut DB::Connection),
+    /// In a transaction that bounds the time of its statements.
+    Bounded(Transaction<'c, DB>),
+}
+
+impl<DB: Database> Reads<'_, DB> {
+    pub(crate) fn conn(&mut self) -> &mut DB::Connection {
+        match self {
+            Self::Plain(conn) => conn,
+            Self::Bounded(tx) => tx,
+        }
+    }
+
+    pub(crate) async fn end(self) -> sqlx::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Bounded(tx) => tx.rollback().await,
+        }
+    }
+}
+
 /// A database that backfills run on.
 ///
 /// Sealed: the engine relies on promises (transactions, fencing, row locks) that only a tested driver can make.
@@ -226,8 +251,15 @@ pub trait Backend: Database + Sealed {
     /// does not wait to hear that there are no more rows, nor that a commit went through.
     #[doc(hidden)]
     fn first(conn: &mut Self::Connection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<Self::Row>>>;
-    /// The same, ended at the deadline: with an error that [`is_interrupted`](Backend::is_interrupted) knows. Not inside a
-    /// transaction.
+    /// Readies the connection for reads that follow each other, each ended after `most`, where a deadline costs more than a
+    /// statement: for [`first_before`](Backend::first_before), once for all of them.
+    #[doc(hidden)]
+    fn begin_reads(conn: &mut Self::Connection, most: Duration) -> BoxFuture<'_, sqlx::Result<Reads<'_, Self>>> {
+        let _ = most;
+        Box::pin(std::future::ready(Ok(Reads::Plain(conn))))
+    }
+    /// As [`first`](Backend::first), ended at the deadline: with an error that [`is_interrupted`](Backend::is_interrupted)
+    /// knows. Not inside a transaction, except that of [`begin_reads`](Backend::begin_reads), whose end it does not wait for.
     ///
     /// Dropped half-way, the statement still ends by its deadline; whoever drops it lifts that.
     #[doc(hidden)]

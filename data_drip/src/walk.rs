@@ -134,16 +134,25 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         want: usize,
     ) -> Result<Step, Error> {
         let end = Instant::now() + BUDGET;
-        let mut going = Going { reader: self.reader(conn, session), step: Step::from(after), size, want };
-        while !going.step.done
-            && going.step.batches.len() < want
-            && (Instant::now() < end || going.step.cursor.as_ref() == after)
-        {
+        let mut step = Step::from(after);
+        if !pace.striding {
+            let mut reads = DB::begin_reads(conn, BUDGET).await?;
+            let mut going = Going { reader: self.reader(reads.conn(), session), step, size, want };
+            let in_time = going.dense(upto, end).await?;
+            step = going.step;
+            reads.end().await?;
+            // What was left of the budget was not enough for one more; the next step has a whole one.
+            pace.striding = !in_time && step.batches.is_empty();
+            if !pace.striding {
+                return Ok(step);
+            }
+        }
+        let mut going = Going { reader: self.reader(conn, session), step, size, want };
+        while going.is_short_of_batches(after, end) {
             if pace.striding {
                 going.stride(pace, upto).await?;
             } else if !going.filtered(upto, Some(end)).await? {
                 if !going.step.batches.is_empty() {
-                    // What was left of the budget was not enough for one more; the next step has a whole one.
                     break;
                 }
                 pace.striding = true;
@@ -219,6 +228,23 @@ struct Going<'r, DB: Backend> {
 }
 
 impl<DB: Backend> Going<'_, DB> {
+    /// Whether to go on: not past the end, except that it always gets on.
+    fn is_short_of_batches(&self, after: Option<&Key>, end: Instant) -> bool {
+        let in_time = || Instant::now() < end || self.step.cursor.as_ref() == after;
+        !self.step.done && self.step.batches.len() < self.want && in_time()
+    }
+
+    /// Filtered reads, one after the other; `false` when the deadline struck.
+    async fn dense(&mut self, upto: &Key, end: Instant) -> Result<bool, Error> {
+        let after = self.step.cursor.clone();
+        while self.is_short_of_batches(after.as_ref(), end) {
+            if !self.filtered(upto, Some(end)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// One filtered read up to `upto`; `false` when the deadline struck.
     async fn filtered(&mut self, upto: &Key, deadline: Option<Instant>) -> Result<bool, Error> {
         let page = self.reader.page(Of::Matching, self.step.cursor.as_ref(), upto, self.size, deadline).await?;

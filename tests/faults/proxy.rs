@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -69,8 +68,6 @@ struct Line {
     cut: CancellationToken,
     /// Whether the client hears of the server's end, and still may speak.
     half_closed: Notify,
-    /// A slot's, or the heart's.
-    is_vital: AtomicBool,
     /// Nothing arrives any more, in either direction.
     dead: watch::Sender<bool>,
     /// What the server says next is the answer to a commit that has a fate.
@@ -111,15 +108,14 @@ impl Proxy {
         self.shared.lines.lock().unwrap().values().for_each(|line| line.half_closed.notify_one());
     }
 
-    /// Connections of slots and of the heart fall silent for ever, and nobody is told. New ones are as good as any. How many
-    /// they were.
+    /// Every connection that is open falls silent for ever, and nobody is told: what a firewall that forgets, or a server whose
+    /// machine is gone, looks like. New ones are as good as any. How many they were.
     pub fn bury(&self) -> usize {
         let lines = self.shared.lines.lock().unwrap();
-        let vital: Vec<_> = lines.values().filter(|line| line.is_vital.load(Ordering::SeqCst)).collect();
-        for line in &vital {
+        for line in lines.values() {
             line.dead.send_replace(true);
         }
-        vital.len()
+        lines.len()
     }
 
     /// What becomes of the next commits of batches.
@@ -189,10 +185,6 @@ fn cut() -> io::Error {
     io::ErrorKind::ConnectionReset.into()
 }
 
-fn says(said: &[u8], words: &str) -> bool {
-    said.windows(words.len()).any(|window| window == words.as_bytes())
-}
-
 /// From the client to the server.
 async fn up(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, line: &Line, shared: &Shared) -> io::Result<()> {
     let mut bytes = vec![0; 1 << 16];
@@ -204,10 +196,7 @@ async fn up(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, line: &Line, 
         if said.is_empty() {
             return server.shutdown().await;
         }
-        last_words |= says(said, LAST_WORDS);
-        if last_words || says(said, "SET beat = beat + 1") {
-            line.is_vital.store(true, Ordering::SeqCst);
-        }
+        last_words |= said.windows(LAST_WORDS.len()).any(|window| window == LAST_WORDS.as_bytes());
         // Nobody says anything behind a commit before it is answered.
         if last_words && said.ends_with(COMMIT) {
             last_words = false;

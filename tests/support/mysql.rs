@@ -15,6 +15,10 @@ pub type Row = sqlx::mysql::MySqlRow;
 
 /// A statement that takes minutes.
 pub const LONG: &str = "SELECT SLEEP(300)";
+/// In the text of the statement that begins a batch's transaction.
+pub const BEGINS: &str = "START TRANSACTION READ WRITE; SAVEPOINT";
+/// Round trips of the engine's own for a batch that another follows.
+pub const TRIPS: u64 = 7;
 /// What a hand-written `COMMIT` and its like are told.
 pub const BROKEN: &str = "the batch's transaction was ended by user code";
 /// What user code is told that swallowed a deadlock.
@@ -61,15 +65,20 @@ impl Place {
         MySqlPoolOptions::new().max_connections(connections).connect_lazy_with(self.options())
     }
 
+    pub fn host(&self) -> String {
+        self.options().get_host().to_owned()
+    }
+
     /// Where the server listens.
     pub fn port(&self) -> u16 {
         self.options().get_port()
     }
 
-    /// The same, by way of somebody who listens on another port.
+    /// The same, by way of somebody who listens on another port of this machine.
     #[must_use]
     pub fn by_way_of(&self, port: u16) -> Self {
         let mut url: url::Url = self.url.parse().unwrap();
+        url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(port)).unwrap();
         Self { url: url.into(), name: self.name.clone() }
     }

@@ -15,6 +15,10 @@ pub type Row = sqlx::postgres::PgRow;
 
 /// A statement that takes minutes.
 pub const LONG: &str = "SELECT pg_sleep(300)";
+/// In the text of the statement that begins a batch's transaction.
+pub const BEGINS: &str = "set_config('data_drip.fence'";
+/// Round trips of the engine's own for a batch that another follows.
+pub const TRIPS: u64 = 4;
 /// What a hand-written `COMMIT` and its like are told.
 pub const BROKEN: &str = "the batch's transaction was ended by user code";
 
@@ -89,15 +93,20 @@ impl Place {
         PgPoolOptions::new().max_connections(connections).connect_lazy_with(self.options())
     }
 
+    pub fn host(&self) -> String {
+        self.options().get_host().to_owned()
+    }
+
     /// Where the server listens.
     pub fn port(&self) -> u16 {
         self.options().get_port()
     }
 
-    /// The same, by way of somebody who listens on another port.
+    /// The same, by way of somebody who listens on another port of this machine.
     #[must_use]
     pub fn by_way_of(&self, port: u16) -> Self {
         let mut url: url::Url = self.url.parse().unwrap();
+        url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(port)).unwrap();
         Self { url: url.into(), ..self.clone() }
     }

@@ -6,6 +6,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use sqlx::Pool;
+
 use crate::backend::Backend;
 
 /// The answer, or an error of the network when none comes in time. The connection is then good for nothing but to be
@@ -29,4 +31,35 @@ pub(super) fn unanswered() -> sqlx::Error {
 /// Whether the connection may go on after this error: the database has answered, and the answer was no.
 pub(super) fn is_answer(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_))
+}
+
+/// Asks something on a connection of the pool. When no answer comes, the connection is closed: given back, it would be waited
+/// for, and the pool has few.
+macro_rules! ask {
+    ($pool:expr, $patience:expr, |$conn:ident| $work:expr) => {{
+        let mut lent = $pool.acquire().await?;
+        let answer = {
+            let $conn = &mut *lent;
+            $crate::executor::answer::within::<DB, _>($patience, $work).await
+        };
+        if answer.as_ref().is_err_and(|error| !$crate::executor::answer::is_answer(error)) {
+            lent.close_on_drop();
+        }
+        answer
+    }};
+}
+pub(super) use ask;
+
+/// How long connections are waited for that are in use when their pool closes.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// Closes a pool. A connection that is lost without a word would keep it from closing for ever.
+pub(super) async fn close<DB: Backend>(pool: &Pool<DB>) {
+    let closed = async {
+        pool.close().await;
+        Ok(())
+    };
+    if let Err(error) = within::<DB, _>(CLOSING, closed).await {
+        tracing::debug!(%error, "a connection is left behind");
+    }
 }

@@ -10,7 +10,7 @@ use crate::backend::{Backend, Session};
 use crate::batch::{Batch, BatchParts, count_statement};
 use crate::core::Link;
 use crate::error::Failure;
-use crate::executor::answer::{is_answer, unanswered, within};
+use crate::executor::answer::{ask, is_answer, unanswered, within};
 use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
 use crate::inside::inside;
@@ -106,19 +106,28 @@ impl<DB: Backend> Attempt<DB> {
             if !self.may_begin() {
                 return (Some(link), RELEASED);
             }
-            match batches::mark_lone::<DB>(&mut link, &self.claim).await {
+            let marked = batches::mark_lone::<DB>(&mut link, &self.claim);
+            match within::<DB, _>(self.engine.lease.ttl(), marked).await {
                 Ok(true) => return self.with_code(link).await,
                 Ok(false) => return (Some(link), Ended::Lost),
                 Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
-                Err(error) => return (Some(link), transient(&self.claim, error.to_string())),
+                Err(error) => {
+                    link.discard();
+                    return (None, transient(&self.claim, error.to_string()));
+                }
             }
         }
     }
 
     /// Already this may kill the process: it asks user code for the scope.
     async fn with_code(&self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
-        match self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await {
+        let code = async { Ok(self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await) };
+        match within::<DB, _>(self.engine.lease.ttl(), code).await.unwrap_or_else(|error| Err(error.into())) {
             Ok(code) => self.transaction(link, &code).await,
+            Err(Unfit::Database(error)) if !is_answer(&error) => {
+                link.discard();
+                (None, self.unfit(error.into()).await)
+            }
             Err(unfit) => (Some(link), self.unfit(unfit).await),
         }
     }
@@ -162,7 +171,7 @@ impl<DB: Backend> Attempt<DB> {
         if let Worked::Ready(done) = worked {
             return match within::<DB, _>(self.engine.lease.ttl(), tx.commit()).await {
                 Ok(()) if done.next.is_some() => (Some(link), done.into()),
-                Ok(()) => (finished(link).await, done.into()),
+                Ok(()) => (finished(link, self.engine.lease.ttl()).await, done.into()),
                 // The database answered: it did not commit. Dropping `tx` has queued the rollback. What passes is not
                 // that sure: a server that shuts down says so instead of saying that it has just committed.
                 Err(error @ sqlx::Error::Database(_)) if !DB::is_transient(&error) => {
@@ -196,7 +205,7 @@ impl<DB: Backend> Attempt<DB> {
                 link.discard();
                 (None, ended)
             }
-            Ok(()) => (finished(link).await, ended),
+            Ok(()) => (finished(link, self.engine.lease.ttl()).await, ended),
             Err(error) => {
                 tracing::warn!(%error, "a rollback was not answered: the connection is closed");
                 link.discard();
@@ -331,15 +340,9 @@ impl<DB: Backend> Attempt<DB> {
         tracing::warn!(%error, "a commit was not answered: the database is asked what became of it");
         let mut failed = 0;
         while self.engine.lease.is_held() {
-            let outcome = async {
-                let mut conn = self.engine.pool.acquire().await?;
-                let looked = batches::is_completed::<DB>(&mut conn, &self.claim);
-                let looked = within::<DB, _>(self.engine.lease.ttl(), looked).await;
-                if looked.as_ref().is_err_and(|error| !is_answer(error)) {
-                    conn.close_on_drop();
-                }
-                looked
-            };
+            let patience = self.engine.lease.ttl();
+            let outcome =
+                async { ask!(self.engine.pool, patience, |conn| batches::is_completed::<DB>(conn, &self.claim)) };
             match outcome.await {
                 Ok(true) => return done.into(),
                 Ok(false) => return transient(&self.claim, format!("the commit was lost: {error}")),
@@ -385,9 +388,9 @@ async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Resu
 }
 
 /// The link with its connection's settings as they were; `None` when the connection is gone.
-async fn finished<DB: Backend>(mut link: Link<DB>) -> Option<Link<DB>> {
+async fn finished<DB: Backend>(mut link: Link<DB>, patience: Duration) -> Option<Link<DB>> {
     let (conn, session) = link.parts();
-    match DB::finish_batch(conn, session).await {
+    match within::<DB, _>(patience, DB::finish_batch(conn, session)).await {
         Ok(()) => Some(link),
         Err(error) => {
             tracing::debug!(%error, "a connection was lost after its batch");

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::core::{Core, Flight};
 use crate::executor::Engine;
-use crate::executor::answer::{is_answer, within};
+use crate::executor::answer::{self, ask, is_answer, within};
 use crate::executor::presence::{self, Pace};
 use crate::run::BatchId;
 use crate::store::batches::{self, Held, Unfinished};
@@ -142,9 +142,9 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
         let _stopped = stopped;
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(async {
-                let pool = PoolOptions::<DB>::new().max_connections(2).connect_lazy_with((*options).clone());
+                let pool = PoolOptions::<DB>::new().max_connections(3).connect_lazy_with((*options).clone());
                 live(&pulse, pool.clone()).await;
-                pool.close().await;
+                answer::close(&pool).await;
             }),
             Err(error) => tracing::error!(%error, "no runtime for the lease: this worker claims nothing"),
         }
@@ -287,8 +287,7 @@ impl<DB: Backend> Pulse<DB> {
         if flights.is_empty() {
             return Ok(HashSet::new());
         }
-        let mut conn = pool.acquire().await?;
-        let held = batches::held::<DB>(&mut conn, &self.worker.id).await?;
+        let held = ask!(pool, WATCH / 2, |conn| batches::held::<DB>(conn, &self.worker.id))?;
         let is_held = |id: BatchId, epoch: i64| held.iter().any(|held| held.batch == id && held.epoch == epoch);
         let flying = flights.iter().map(|(id, flight)| (*id, flight.epoch));
         Ok(flying.filter(|&(id, epoch)| !is_held(id, epoch)).collect())

@@ -12,6 +12,7 @@ use sqlx::Pool;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Call, Presence, Proof};
+use crate::executor::answer::{ask, within};
 use crate::executor::lease::{Pulse, WATCH};
 use crate::store::workers;
 
@@ -22,6 +23,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Before the next try to have such a connection: the first time, and at most.
 const SOON: Duration = Duration::from_millis(500);
 const LATER: Duration = Duration::from_mins(5);
+
+/// How long the database may take for a statement.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long it has to stand before this worker believes what others' locks say: whatever took it away, a restart of the
 /// server for one, has taken theirs as well, and they need a moment to come back.
@@ -164,7 +168,7 @@ pub(super) async fn attend<DB: Backend>(pulse: &Pulse<DB>, pool: &Pool<DB>) {
 async fn clear<DB: Backend>(pulse: &Pulse<DB>, pool: &Pool<DB>) {
     let mut again_in = Duration::from_millis(20);
     loop {
-        let cleared = async { workers::unlocked::<DB>(&mut *pool.acquire().await?, &pulse.worker.id).await };
+        let cleared = async { ask!(pool, ANSWER, |conn| workers::unlocked::<DB>(conn, &pulse.worker.id)) };
         match cleared.await {
             Ok(()) => return,
             Err(error) => tracing::debug!(%error, "could not say yet that no lock stands for this worker"),
@@ -183,7 +187,13 @@ async fn stand<DB: Backend>(pulse: &Pulse<DB>, pool: &Pool<DB>, stood: &mut bool
     let opened = unless(&pulse.stop, DB::presence(options)).await?;
     let mut presence = opened?.ok_or(Fallen::None)?;
     let outcome = unless(&pulse.stop, keep(pulse, pool, &mut *presence, stood)).await;
-    presence.leave().await;
+    let left = async {
+        presence.leave().await;
+        Ok(())
+    };
+    if let Err(error) = within::<DB, _>(ANSWER, left).await {
+        tracing::debug!(%error, "the connection for calls is left behind");
+    }
     outcome?
 }
 
@@ -194,7 +204,7 @@ async fn keep<DB: Backend>(
     stood: &mut bool,
 ) -> Result<Never, Fallen> {
     loop {
-        let proof = presence.prove(&mut *pool.acquire().await?).await?;
+        let proof = ask!(pool, 3 * ANSWER, |conn| presence.prove(conn))?;
         let hears = match proof {
             Proof::Heard(call) => {
                 hear(pulse, call);
@@ -204,7 +214,8 @@ async fn keep<DB: Backend>(
             Proof::Void => return Err(Fallen::Void),
         };
         if !*stood {
-            workers::locked::<DB>(&mut *pool.acquire().await?, &pulse.worker.id, presence.token()).await?;
+            let (worker, token) = (&pulse.worker.id, presence.token());
+            ask!(pool, ANSWER, |conn| workers::locked::<DB>(conn, worker, token))?;
             *stood = true;
             tracing::info!(worker = pulse.worker.id, hears, "others see that this process lives");
         }

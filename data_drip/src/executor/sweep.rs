@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
+use crate::executor::answer::ask;
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
 use crate::run::RunId;
@@ -49,7 +50,7 @@ impl<DB: Backend> Sweeper<DB> {
     async fn round(&mut self) -> sqlx::Result<Option<Duration>> {
         let engine = Arc::clone(&self.engine);
         let calls = engine.pace.calls();
-        let activity = runs::activity::<DB>(&mut *engine.pool.acquire().await?).await?;
+        let activity = ask!(engine.pool, engine.patience(), |conn| runs::activity::<DB>(conn))?;
         let due = activity.due_in == Some(Duration::ZERO);
         let was_idle = engine.pace.is_idle();
         engine.pace.set_idle(!activity.active && !due, calls);
@@ -69,10 +70,9 @@ impl<DB: Backend> Sweeper<DB> {
 
     async fn sweep(&mut self) -> sqlx::Result<()> {
         let engine = &self.engine;
-        let (settleable, looks) = {
-            let mut conn = engine.pool.acquire().await?;
-            (runs::settleable::<DB>(&mut conn).await?, workers::look::<DB>(&mut conn).await?)
-        };
+        let (settleable, looks) = ask!(engine.pool, engine.patience(), |conn| async {
+            Ok((runs::settleable::<DB>(conn).await?, workers::look::<DB>(conn).await?))
+        })?;
         for run in settleable {
             engine.settle(run).await;
         }
@@ -86,15 +86,14 @@ impl<DB: Backend> Sweeper<DB> {
         }
         if forgettable {
             let _turn = engine.turn().await;
-            let mut conn = engine.writing.acquire().await?;
-            workers::forget::<DB>(&mut conn).await?;
+            ask!(engine.writing, engine.patience(), |conn| workers::forget::<DB>(conn))?;
         }
         Ok(())
     }
 }
 
 async fn begin_due<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<()> {
-    let due = runs::due::<DB>(&mut *engine.pool.acquire().await?).await?;
+    let due = ask!(engine.pool, engine.patience(), |conn| runs::due::<DB>(conn))?;
     for run in due {
         // A busy database must not keep this round from all that follows.
         if let Err(error) = begin(engine, run).await {
@@ -106,8 +105,7 @@ async fn begin_due<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<()> {
 
 async fn begin<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()> {
     let _turn = engine.turn().await;
-    let mut conn = engine.writing.acquire().await?;
-    if runs::enqueue::<DB>(&mut conn, run).await? {
+    if ask!(engine.writing, engine.patience(), |conn| runs::enqueue::<DB>(conn, run))? {
         tracing::info!(run = run.0, "the run's start time has come");
         engine.core.hooks.announce(Event::Run(run, RunStatus::Enqueued));
         engine.core.signals.plan.notify_waiters();
@@ -117,11 +115,10 @@ async fn begin<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()>
 
 async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::Result<()> {
     let turn = engine.turn().await;
-    let mut conn = engine.writing.acquire().await?;
-    let Some(losses) = workers::take_over::<DB>(&mut conn, dead, schedule::MOST_LONE_LOSSES).await? else {
-        return Ok(());
-    };
-    drop((conn, turn));
+    let most = schedule::MOST_LONE_LOSSES;
+    let losses = ask!(engine.writing, engine.patience(), |conn| workers::take_over::<DB>(conn, dead, most))?;
+    let Some(losses) = losses else { return Ok(()) };
+    drop(turn);
     tracing::warn!(worker = dead.id, batches = losses.len(), "a worker is dead: what it held is taken over");
     for &Loss { batch, run, status } in &losses {
         tracing::warn!(worker = dead.id, run = run.0, batch = batch.0, %status, "a batch of a dead worker is taken over");

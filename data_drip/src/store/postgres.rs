@@ -32,7 +32,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction, TypeInfo, ValueRef};
 
 use self::session::PostgresSession;
-use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Presence, Sealed, Statement};
+use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Presence, Reads, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -54,6 +54,7 @@ impl Backend for Postgres {
     const LABEL: &'static str = "PostgreSQL";
     const MAX_SLOTS: Option<usize> = None;
     const SQL: &'static crate::store::Sql = &crate::store::POSTGRES;
+    const COMPLETE_AND_CLAIM: Option<&'static str> = Some(include_str!("sql/postgres/complete_and_claim.sql"));
     const MIGRATIONS: &'static [migrate::File] = migrate::postgres::FILES;
     const MIGRATOR_TABLE: &'static str = migrate::postgres::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 65_535;
@@ -132,6 +133,10 @@ impl Backend for Postgres {
         })
     }
 
+    fn begin_reads(conn: &mut PgConnection, most: Duration) -> BoxFuture<'_, sqlx::Result<Reads<'_, Postgres>>> {
+        Box::pin(async move { Ok(Reads::Bounded(begin_until(conn, Instant::now() + most).await?)) })
+    }
+
     fn first_before<'c>(
         conn: &'c mut PgConnection,
         _: &'c PostgresSession,
@@ -139,6 +144,9 @@ impl Backend for Postgres {
         statement: Statement,
     ) -> BoxFuture<'c, sqlx::Result<Option<PgRow>>> {
         Box::pin(async move {
+            if conn.is_in_transaction() {
+                return Self::first(conn, statement).await;
+            }
             let mut tx = begin_until(conn, deadline).await?;
             let first = Self::first(&mut tx, statement).await;
             tx.rollback().await?;

@@ -10,6 +10,8 @@
 //! bin/with-servers cargo run --release -p benchmark -- postgres --quick
 //! # Some of: batches, elements, processes, speed (these three), trips, takeover, flat, claims.
 //! bin/with-servers cargo run --release -p benchmark -- postgres speed
+//! # And with other numbers than those of the report.
+//! bin/with-servers cargo run --release -p benchmark -- postgres batches --rows=200000 --rounds=3 --sizes=100 --workers=1,2
 //! ```
 //!
 //! The tables are Markdown. Files go to the temporary folder (`TMPDIR`), about 1 GB of them, and are removed.

@@ -157,7 +157,8 @@ async fn a_deleted_run_ends_its_stream_and_a_shutdown_ends_all() {
     run.parts().await;
     runs.parts().await;
     fake.deleted.store(true, Ordering::Relaxed);
-    assert_eq!(run.next().await.unwrap().0, "gone");
+    let (name, data) = run.next().await.unwrap();
+    assert_eq!((name.as_str(), data.is_empty()), ("gone", false), "browsers drop events without data");
     assert_eq!(run.next().await, None);
 
     let mut other = Watcher::new(&app, "/backfill_runs/live", "act").await;
@@ -174,7 +175,8 @@ async fn a_database_that_is_away_is_said_and_so_is_its_return() {
     let mut watcher = Watcher::new(&app, "/backfill_runs/3/live", "act").await;
     watcher.parts().await;
     fake.down.store(true, Ordering::Relaxed);
-    assert_eq!(watcher.next().await.unwrap().0, "away");
+    let (name, data) = watcher.next().await.unwrap();
+    assert_eq!((name.as_str(), data.is_empty()), ("away", false), "browsers drop events without data");
     fake.down.store(false, Ordering::Relaxed);
     let (ids, _) = watcher.parts().await;
     assert!(ids.len() > 3, "all of it anew: {ids:?}");

@@ -203,7 +203,7 @@ async fn a_resume_that_meets_the_same_run_being_started_names_it() {
     assert_eq!(resuming.await.unwrap(), Change::Duplicate(newer));
 }
 
-/// A claim, a completion and a look at what is open stay as quick with many batches as with few.
+/// A claim, a completion and a look at what is open stay as quick with many batches and many runs as with few.
 #[tokio::test]
 async fn claims_and_settling_read_what_they_need_and_no_more() {
     let Some((_schema, pool, run_id)) = planned(1, Some(1)).await else { return };
@@ -213,10 +213,22 @@ async fn claims_and_settling_read_what_they_need_and_no_more() {
         (from..upto).map(|n| format!("(1, {n}, '[]', 1, {rest})")).collect::<Vec<_>>().join(", ")
     };
     let columns = "run_id, position, upto_key, planned_size, status, due_at, processed, started_at, finished_at";
-    for (from, rest) in [(10, "'completed', 0, 1, 1, 1"), (10_000, "'pending', 0, NULL, NULL, NULL")] {
-        let values = values(from, from + 5_000, rest);
-        run(&mut conn, &format!("INSERT INTO data_drip_backfill_run_batches ({columns}) VALUES {values}")).await;
+    for (from, rest) in [(10, "'completed', 0, 1, 1, 1"), (100_000, "'pending', 0, NULL, NULL, NULL")] {
+        for portion in 0..10 {
+            let from = from + portion * 5_000;
+            let values = values(from, from + 5_000, rest);
+            run(&mut conn, &format!("INSERT INTO data_drip_backfill_run_batches ({columns}) VALUES {values}")).await;
+        }
     }
+    let runs = ["('a', '{}', 1, 0, 'default', 1, 'completed', 1, 1, 1, 1)"; 1_000].join(", ");
+    run(
+        &mut conn,
+        &format!(
+            "INSERT INTO data_drip_backfill_runs (backfill, options, batch_size, sleep_ms, queue, max_attempts, status,
+                 created_at, started_at, finished_at, planned) VALUES {runs}"
+        ),
+    )
+    .await;
     run(&mut conn, "ANALYZE TABLE data_drip_backfill_run_batches, data_drip_backfill_runs, data_drip_run_permits")
         .await;
     let sql = MySql::SQL;

@@ -262,33 +262,92 @@ async fn a_resume_that_meets_the_same_run_being_started_names_it() {
     assert_eq!(resuming.await.unwrap(), Change::Duplicate(newer));
 }
 
-/// A claim, a completion and a look at what is open stay as quick with many batches as with few.
+/// PostgreSQL keeps a plan for as long as it has no new statistics, however much the table has grown since.
 #[tokio::test]
-async fn claims_and_settling_are_answered_from_an_index() {
-    let Some((_schema, pool, run_id)) = planned(1, Some(1)).await else { return };
+async fn what_was_planned_for_a_handful_of_batches_is_planned_anew_when_there_are_many() {
+    let Some((schema, pool, _)) = planned(20, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    run(&mut conn, "ALTER TABLE data_drip_backfill_run_batches SET (autovacuum_enabled = false)").await;
+    run(&mut conn, "ANALYZE data_drip_backfill_run_batches").await;
+    let session = schema.session(&mut conn).await;
+    let mut mine = claim(&mut conn, 1).await.unwrap();
+    let mut scans = Vec::new();
+    for number in 1..=80 {
+        let mut tx = Postgres::begin_batch(&mut conn, &session, mine.fence().to_string(), SILENCE).await.unwrap();
+        let scanned =
+            "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'data_drip_backfill_run_batches'::regclass";
+        let before = int(&mut tx, scanned).await;
+        batches::check::<Postgres>(&mut tx, &mine).await.unwrap().unwrap();
+        let next = batches::complete_and_claim::<Postgres>(&mut tx, &mine, 1, &wanted(1), &[]).await.unwrap();
+        let scanned =
+            "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'data_drip_backfill_run_batches'::regclass";
+        scans.push(int(&mut tx, scanned).await);
+        tx.commit().await.unwrap();
+        mine = next.unwrap().unwrap();
+        if number == 10 {
+            run(
+                &mut conn,
+                "INSERT INTO data_drip_backfill_run_batches (run_id, position, upto_key, planned_size, status, due_at)
+                 SELECT 1, i, '[]', 1, 'pending', 0 FROM generate_series(1000, 3000) AS i",
+            )
+            .await;
+        }
+    }
+    assert!(scans[20] > 0, "else there is nothing to be seen here: {scans:?}");
+    assert_eq!(scans[70], 0, "{scans:?}");
+}
+
+/// A claim, a completion and a look at what is open stay as quick with many batches and many runs as with few.
+#[tokio::test]
+async fn claims_and_settling_read_what_they_need_and_no_more() {
+    let Some((_schema, pool, run_id)) = planned(2, Some(1)).await else { return };
     let mut conn = pool.acquire().await.unwrap();
     run(
         &mut conn,
         "INSERT INTO data_drip_backfill_run_batches (run_id, position, upto_key, planned_size, status, due_at, processed, started_at, finished_at)
          SELECT 1, i, '[]', 1, 'completed', 0, 1, 1, 1 FROM generate_series(10, 50000) AS i;
          INSERT INTO data_drip_backfill_run_batches (run_id, position, upto_key, planned_size, status, due_at)
-         SELECT 1, i, '[]', 1, 'pending', 0 FROM generate_series(60000, 70000) AS i;
+         SELECT 1, i, '[]', 1, 'pending', 0 FROM generate_series(50001, 100000) AS i;
+         INSERT INTO data_drip_backfill_runs (backfill, options, batch_size, sleep_ms, queue, max_attempts, status, created_at, started_at, finished_at, planned)
+         SELECT 'a', '{}', 1, 0, 'default', 1, 'completed', 1, 1, 1, 1 FROM generate_series(1, 1000);
          ANALYZE data_drip_backfill_run_batches; ANALYZE data_drip_backfill_runs; ANALYZE data_drip_run_permits",
     )
     .await;
     assert_eq!(run_id, RunId(1));
+    let mine = claim(&mut conn, 1).await.unwrap();
+    let (batch, epoch) = (mine.batch.id.0, mine.epoch);
+    run(&mut conn, &format!("SET data_drip.fence = '{}'", mine.fence())).await;
     let sql = Postgres::SQL;
     let lists = |statement: Statement| statement.bind("[\"a\"]").bind(None::<String>).bind("[]");
+    let of_mine = |sql: &'static str| Statement::of(sql).bind(batch).bind("w1").bind(epoch).bind(1_i64);
     for (what, statement) in [
-        ("claim", lists(Statement::of(sql.claim_batch).bind("w")).bind(0_i64)),
+        // The look has nothing to find yet: there is one permit, and it is taken.
         ("peek", lists(Statement::of(sql.peek_batch))),
-        ("complete", Statement::of(sql.complete_batch).bind(1_i64).bind("w").bind(1_i64).bind(1_i64)),
+        ("complete and claim", lists(of_mine(Postgres::COMPLETE_AND_CLAIM.unwrap())).bind(0_i64)),
+        ("complete", of_mine(sql.complete_batch)),
         ("settle", Statement::of(sql.select_settleable_runs)),
         ("held", Statement::of(sql.select_claims).bind("w")),
     ] {
-        let statement = Statement { sql: format!("EXPLAIN {}", statement.sql).into(), ..statement };
-        let rows = Postgres::fetch(&mut conn, statement).await.unwrap();
-        let plan: String = rows.iter().map(|row| Postgres::text(row, 0).unwrap().unwrap() + "\n").collect();
+        let (plan, pages) = explained(&mut conn, statement).await;
         assert!(!plan.contains("Seq Scan on data_drip_backfill_run_batches"), "{what}:\n{plan}");
+        assert!(pages < 100, "{what} reads {pages} pages:\n{plan}");
     }
+    let open = "SELECT count(*) FROM data_drip_backfill_run_batches WHERE id = 2 AND status = 'running'";
+    assert_eq!(int(&mut conn, open).await, 1, "it was run to the end");
+    run(&mut conn, "UPDATE data_drip_run_permits SET batch_id = NULL").await;
+    let (plan, pages) = explained(&mut conn, lists(Statement::of(sql.claim_batch).bind("w")).bind(0_i64)).await;
+    assert!(pages < 100 && !plan.contains("Seq Scan on data_drip_backfill_run_batches"), "{pages} pages:\n{plan}");
+}
+
+/// What a statement did, and how many pages it looked at: it is run.
+async fn explained(conn: &mut PgConnection, statement: Statement) -> (String, u64) {
+    let statement = Statement { sql: format!("EXPLAIN (ANALYZE, BUFFERS) {}", statement.sql).into(), ..statement };
+    let rows = Postgres::fetch(conn, statement).await.unwrap();
+    let plan: String = rows.iter().map(|row| Postgres::text(row, 0).unwrap().unwrap() + "\n").collect();
+    let of_all = plan.lines().find(|line| line.contains("Buffers: shared")).unwrap_or_default();
+    let pages = ["hit=", "read="].map(|kind| {
+        let count = of_all.split_once(kind).and_then(|(_, rest)| rest.split(' ').next());
+        count.map_or(0, |count| count.parse::<u64>().unwrap())
+    });
+    (plan, pages.iter().sum())
 }

@@ -92,7 +92,7 @@ impl Watcher {
     /// Waits until it hears of `part`.
     async fn told(mut self, part: String) -> Result<Self> {
         while !self.heard.contains(&part) {
-            let mut bytes = [0; 65_536];
+            let mut bytes = [0; 8_192];
             let read = self.connection.read(&mut bytes).await.context("a stream broke")?;
             ensure!(read > 0, "a stream ended");
             self.heard.push_str(&String::from_utf8_lossy(&bytes[..read]));

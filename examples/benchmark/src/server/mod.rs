@@ -38,6 +38,8 @@ pub(crate) trait Server: Loops {
     const SCALE: speed::Scale;
     /// Round trips of the engine's own that are aimed at for each batch.
     const TRIPS: u64;
+    /// Brings the statistics of DataDrip's own tables up to date.
+    const ANALYZE: &'static str;
     /// In the text of the statement that begins a batch's transaction.
     const MARK: &'static str;
 
@@ -148,6 +150,7 @@ async fn report<DB: Server>(arguments: &[String]) -> Result<()> {
     for argument in arguments {
         match argument.as_str() {
             "--quick" => scale = speed::Scale::QUICK,
+            setting if scale.set(setting)? => {}
             name => wanted.extend(Part::named(name)?),
         }
     }

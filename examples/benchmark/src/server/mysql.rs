@@ -18,6 +18,7 @@ impl Server for MySql {
     const NOW: &'static str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000";
     const SCALE: Scale = Scale::MYSQL;
     const TRIPS: u64 = 8;
+    const ANALYZE: &'static str = "ANALYZE TABLE data_drip_backfill_runs, data_drip_backfill_run_batches";
     const MARK: &'static str = "START TRANSACTION READ WRITE; SAVEPOINT";
 
     fn heading(conn: &mut MySqlConnection) -> BoxFuture<'_, Result<String>> {

@@ -17,6 +17,7 @@ impl Server for Postgres {
     const NOW: &'static str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     const SCALE: Scale = Scale::POSTGRES;
     const TRIPS: u64 = 5;
+    const ANALYZE: &'static str = "ANALYZE data_drip_backfill_runs; ANALYZE data_drip_backfill_run_batches";
     const MARK: &'static str = "set_config('data_drip.fence'";
 
     fn heading(conn: &mut PgConnection) -> BoxFuture<'_, Result<String>> {

@@ -1,5 +1,6 @@
 //! The engine beside hand-written loops with as many workers, and beside one single UPDATE.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -13,15 +14,15 @@ use crate::handwritten::Share;
 use crate::table::{Table, grouped, median, rate, rounded};
 
 /// How much work it makes of it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Scale {
     /// Each side of a comparison runs this often.
     pub(super) rounds: usize,
     /// Of a comparison.
     pub(super) rows: u64,
     /// Batch sizes, and workers at a time, slots or processes.
-    pub(super) sizes: &'static [u64],
-    pub(super) workers: &'static [u64],
+    pub(super) sizes: Cow<'static, [u64]>,
+    pub(super) workers: Cow<'static, [u64]>,
     /// Of the comparison row by row: each of them is a round trip.
     pub(super) elements: u64,
     pub(super) element_rounds: usize,
@@ -37,8 +38,8 @@ impl Scale {
     pub(super) const POSTGRES: Self = Self {
         rounds: 5,
         rows: 1_000_000,
-        sizes: &[100, 1_000, 10_000],
-        workers: &[1, 2, 4],
+        sizes: Cow::Borrowed(&[100, 1_000, 10_000]),
+        workers: Cow::Borrowed(&[1, 2, 4]),
         elements: 100_000,
         element_rounds: 3,
         kills: 5,
@@ -56,6 +57,26 @@ impl Scale {
         many: 5_000,
         ..Self::POSTGRES
     };
+
+    /// Takes over what an argument says; `false` for one that is none of these.
+    pub(super) fn set(&mut self, argument: &str) -> Result<bool> {
+        let Some((name, values)) = argument.split_once('=') else { return Ok(false) };
+        let values = values.split(',').map(|value| value.replace('_', "").parse());
+        let values: Vec<u64> = values.collect::<Result<_, _>>().with_context(|| format!("no numbers: {argument}"))?;
+        let first = *values.first().context("no number")?;
+        match name {
+            "--rounds" => {
+                self.rounds = usize::try_from(first)?;
+                self.element_rounds = self.rounds;
+            }
+            "--rows" => self.rows = first,
+            "--elements" => self.elements = first,
+            "--sizes" => self.sizes = values.into(),
+            "--workers" => self.workers = values.into(),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
 /// What is compared.

@@ -13,10 +13,10 @@ use tower::ServiceExt;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::prelude::*;
 
-use super::gate::Gate;
-use super::{settled, until};
 use crate::database::prelude::*;
 use crate::database::{Database, Db};
+use crate::suite::gate::Gate;
+use crate::suite::{settled, until};
 
 #[derive(Debug, thiserror::Error)]
 #[error("item {0} has <no> zone")]
