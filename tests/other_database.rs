@@ -1,6 +1,6 @@
 //! A backfill that is written for another database than the pool's.
 
-#![cfg(all(feature = "sqlite", feature = "postgres"))]
+#![cfg(all(feature = "sqlite", any(feature = "postgres", feature = "mysql")))]
 
 use data_drip::ErrorKind;
 use data_drip::sqlite::prelude::*;
@@ -20,11 +20,25 @@ impl Elsewhere {
     }
 }
 
+/// The database is never asked: it is not there.
+fn names_both(error: &data_drip::Error, pool: &str) {
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    let (said, expected) = (error.to_string(), format!("written for SQLite, but the pool is {pool}"));
+    assert!(said.contains("`elsewhere`") && said.contains(&expected), "{said}");
+}
+
+#[cfg(feature = "postgres")]
 #[tokio::test]
-async fn a_backfill_for_another_database_is_a_start_up_error_that_names_both() {
+async fn on_postgres_a_backfill_for_another_database_is_a_start_up_error_that_names_both() {
     let pool = sqlx::PgPool::connect_lazy("postgres://nobody@127.0.0.1:1/nothing").unwrap();
     let error = data_drip::postgres::prelude::DataDrip::builder(pool).build().await.err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::Configuration);
-    let said = error.to_string();
-    assert!(said.contains("`elsewhere`") && said.contains("written for SQLite, but the pool is PostgreSQL"), "{said}");
+    names_both(&error, "PostgreSQL");
+}
+
+#[cfg(feature = "mysql")]
+#[tokio::test]
+async fn on_mysql_a_backfill_for_another_database_is_a_start_up_error_that_names_both() {
+    let pool = sqlx::MySqlPool::connect_lazy("mysql://nobody@127.0.0.1:1/nothing").unwrap();
+    let error = data_drip::mysql::prelude::DataDrip::builder(pool).build().await.err().unwrap();
+    names_both(&error, "MySQL");
 }

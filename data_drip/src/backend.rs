@@ -139,10 +139,6 @@ pub enum Reads<'c, DB: Database> {
     /// As it was.
     Plain(&'c mut DB::Connection),
     /// In a transaction that bounds the time of its statements.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "PostgreSQL's deadlines are settings of a transaction")
-    )]
     Bounded(Transaction<'c, DB>),
 }
 

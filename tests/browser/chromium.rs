@@ -210,7 +210,9 @@ impl Browser {
                 self.width(width, height).await;
                 let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
                 assert_eq!(self.run(overflow).await, 0, "{name} is too wide for {width} pixels");
-                let png = self.client.screenshot().await.expect("a picture");
+                let body = json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } });
+                let shot = self.client.issue_cmd(Session { path: "goog/cdp/execute", body }).await.expect("a picture");
+                let png = base64(shot["data"].as_str().expect("it is text"));
                 std::fs::write(folder.join(format!("{name}-{scheme}-{size}.png")), png).expect("it can be kept");
             }
             let barriers = self.barriers().await;

@@ -147,3 +147,46 @@ async fn a_run_is_scheduled_in_the_readers_time_zone() {
     browser.close().await;
     host.stop().await;
 }
+
+/// An update does not open again what the reader has closed, nor close what is open, nor touch what is typed.
+#[tokio::test]
+async fn what_the_reader_closed_stays_closed() {
+    let Some(browser) = Browser::start("what_the_reader_closed_stays_closed").await else { return };
+    let host = Host::start().await;
+    let filled_in = "/backfill_runs/new?backfill=add_role&options[department]=Sales&limit=300";
+    browser.client.goto(&host.page(filled_in)).await.unwrap();
+    browser.find("//*[@id='preview']//summary[.='Some of the rows']").await.click().await.unwrap();
+    browser.find("//*[@id='preview']//summary[contains(., 'One batch: ')]").await.click().await.unwrap();
+    let open = "[...document.querySelectorAll('#preview details')].map((e) => e.open)";
+    let before = browser.run(&format!("return {open}")).await;
+    assert_eq!(before, json!([false, true, false]), "all rows, one batch, some of the rows");
+    let limit = browser.field("Limit").await;
+    limit.clear().await.unwrap();
+    limit.send_keys("120").await.unwrap();
+    browser.find("//*[@id='preview']//*[contains(., '120') and contains(., 'of 2,000')]").await;
+    assert_eq!(browser.run(&format!("return {open}")).await, before);
+    assert_eq!(browser.field("Limit").await.prop("value").await.unwrap().as_deref(), Some("120"));
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_is_sent_to_a_queue() {
+    let Some(browser) = Browser::start("a_run_is_sent_to_a_queue").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=recount_orders&sleep=1")).await.unwrap();
+    let queue = browser.field("Queue").await;
+    assert_eq!(queue.prop("value").await.unwrap().as_deref(), Some("default"));
+    queue.clear().await.unwrap();
+    queue.send_keys("nightly").await.unwrap();
+    browser.click("Start run").await;
+    // The host's worker takes any.
+    browser.status("running").await;
+    browser.find("//dt[.='Queue']/following-sibling::dd[.='nightly']").await;
+    assert_eq!(host.drip.run(RunId(1)).await.unwrap().queue, "nightly");
+    host.drip.stop(RunId(1)).now().await.unwrap();
+    browser.status("stopped").await;
+    browser.close().await;
+    host.stop().await;
+}

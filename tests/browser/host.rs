@@ -10,7 +10,8 @@ use data_drip::sqlite::prelude::*;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -135,6 +136,22 @@ impl UtcShifts {
     }
 }
 
+/// Marks orders of past years as archived.
+#[backfill]
+pub(crate) struct ArchiveOrders {}
+
+#[backfill]
+impl ArchiveOrders {
+    fn scope(&self) -> Scope {
+        Scope::table("old_orders")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("archived", true).execute().await?;
+        Ok(())
+    }
+}
+
 pub(crate) struct Host {
     pub(crate) pool: SqlitePool,
     pub(crate) drip: DataDrip,
@@ -160,6 +177,8 @@ impl Host {
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
              INSERT INTO orders SELECT i, i % 977, '2026-01-' || (10 + i % 20), NULL FROM n;
              CREATE TABLE mended (id INTEGER PRIMARY KEY);
+             CREATE TABLE old_orders (id INTEGER PRIMARY KEY, archived BOOLEAN);
+             INSERT INTO old_orders VALUES (1, NULL);
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
              INSERT INTO employees SELECT i, 'Sales', NULL FROM n";
         sqlx::raw_sql(schema).execute(&pool).await.unwrap();
@@ -173,7 +192,7 @@ impl Host {
             .route("/", get(async || "the host itself"))
             .merge(drip.dashboard_at("/data_drip", who))
             .nest("/look", drip.dashboard(look));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let (shut_down, signal) = oneshot::channel();
         let stop = worker.shutdown_on(async {
@@ -193,5 +212,40 @@ impl Host {
         self.shut_down.send(()).unwrap();
         let ended = tokio::time::timeout(Duration::from_secs(15), self.server).await;
         ended.expect("an open page held the shutdown").unwrap().unwrap();
+    }
+}
+
+/// Something between browser and host whose connections can be cut.
+pub(crate) struct Cable {
+    pub(crate) origin: String,
+    cut: watch::Sender<()>,
+}
+
+impl Cable {
+    pub(crate) async fn to(host: &Host) -> Self {
+        let target = host.origin.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let cut = watch::Sender::new(());
+        let cuts = cut.clone();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let (mut cut, target) = (cuts.subscribe(), target.clone());
+                tokio::spawn(async move {
+                    let mut far = TcpStream::connect(target).await?;
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.changed() => {}
+                    }
+                    std::io::Result::Ok(())
+                });
+            }
+        });
+        Self { origin, cut }
+    }
+
+    /// Cuts what goes through now; what comes later gets through.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(());
     }
 }

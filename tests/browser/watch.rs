@@ -1,13 +1,17 @@
 //! Following a run: live, without losing what the reader has opened, and steering it.
 
+use std::time::Duration;
+
 use data_drip::RunId;
 use data_drip::RunStatus;
 use fantoccini::Locator;
 use serde_json::json;
 
 use crate::chromium::Browser;
-use crate::host::Host;
+use crate::host::{Cable, Host};
 
+/// So that a run is still running when somebody has looked at it, however busy the machine is.
+const SLOWLY: Duration = Duration::from_secs(1);
 /// Survives only as long as the page is not loaded anew.
 const MARK: &str = "window.mark = 'still here'";
 
@@ -90,7 +94,7 @@ async fn an_error_is_opened_mended_and_retried() {
 async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     let Some(browser) = Browser::start("a_run_is_steered_and_the_host_ends_with_the_page_open").await else { return };
     let host = Host::start().await;
-    started(&browser, &host, "recount_orders").await;
+    started(&browser, &host, "recount_orders&sleep=0.5").await;
     browser.status("running").await;
     browser.run(MARK).await;
     let percent = "Number(document.querySelector('.gauge .bar')?.getAttribute('aria-valuenow') ?? 0)";
@@ -121,7 +125,7 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     browser.client.goto(&host.page("/backfill_runs")).await.unwrap();
     browser.run(MARK).await;
     browser.find("//*[@id='beat'][@class='beat live']").await;
-    let run = host.drip.enqueue_named("recount_orders", json!({})).await.unwrap();
+    let run = host.drip.enqueue_named("recount_orders", json!({})).sleep(SLOWLY).await.unwrap();
     browser.find(&format!("//tr[@id='run-{}']//span[@class='status running']", run.id)).await;
     assert_eq!(browser.run("return window.mark").await, "still here");
     browser.look("runs").await;
@@ -140,7 +144,7 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
 async fn a_page_is_followed_without_streams() {
     let Some(browser) = Browser::start("a_page_is_followed_without_streams").await else { return };
     let host = Host::start().await;
-    let run = host.drip.enqueue_named("recount_orders", json!({})).await.unwrap();
+    let run = host.drip.enqueue_named("recount_orders", json!({})).sleep(SLOWLY).await.unwrap();
     browser.devtools("Network.enable", json!({})).await;
     browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/live*"] })).await;
     browser.client.goto(&host.page(&format!("/backfill_runs/{}", run.id))).await.unwrap();
@@ -149,6 +153,70 @@ async fn a_page_is_followed_without_streams() {
     host.drip.pause(run.id).await.unwrap();
     browser.status("paused").await;
     assert_eq!(browser.run("return window.mark").await, "still here");
+    browser.close().await;
+    host.stop().await;
+}
+
+/// A tab in the background asks for nothing; what happened meanwhile is there when it is looked at again.
+#[tokio::test]
+async fn a_hidden_tab_is_told_nothing_until_it_is_looked_at_again() {
+    let Some(browser) = Browser::start("a_hidden_tab_is_told_nothing_until_it_is_looked_at_again").await else {
+        return;
+    };
+    let host = Host::start().await;
+    // Which streams the page has opened.
+    let count = "window.streams = []; window.EventSource = class extends EventSource { \
+                 constructor(url) { super(url); window.streams.push(this); } }";
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": count })).await;
+    let run = host.drip.enqueue_named("recount_orders", json!({})).sleep(SLOWLY).await.unwrap();
+    browser.client.goto(&host.page(&format!("/backfill_runs/{}", run.id))).await.unwrap();
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    let visible = |hidden: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}); \
+             document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    };
+    browser.run(&visible(true)).await;
+    let states = "return streams.map((stream) => stream.readyState)";
+    assert_eq!(browser.run(states).await, json!([2]), "it is closed");
+    host.drip.pause(run.id).await.unwrap();
+    let shown = "return document.querySelector('h1 .status').textContent";
+    let before = browser.run(shown).await;
+    browser.run(&visible(false)).await;
+    browser.status("paused").await;
+    assert_ne!(before, json!("paused"), "nothing was told while it was hidden");
+    assert_eq!(browser.run("return streams.length").await, 2);
+    host.drip.stop(run.id).await.unwrap();
+    browser.status("stopped").await;
+    // Somebody else deletes it.
+    let settled = host.drip.wait(run.id).await.unwrap();
+    host.drip.delete(settled.id).await.unwrap();
+    browser.find("//*[@id='beat'][.='deleted']").await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+/// A stream that breaks is opened again by itself, and a page that the reader is typing in stays as it is.
+#[tokio::test]
+async fn a_stream_that_breaks_is_taken_up_again() {
+    let Some(browser) = Browser::start("a_stream_that_breaks_is_taken_up_again").await else { return };
+    let host = Host::start().await;
+    let cable = Cable::to(&host).await;
+    browser.client.goto(&format!("{}/data_drip/backfill_runs", cable.origin)).await.unwrap();
+    browser.run(MARK).await;
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    browser.find("//input[@type='search']").await.send_keys("recou").await.unwrap();
+    cable.cut();
+    browser.find("//*[@id='beat'][.='connecting']").await;
+    let run = host.drip.enqueue_named("recount_orders", json!({})).sleep(SLOWLY).await.unwrap();
+    browser.find(&format!("//tr[@id='run-{}']//span[@class='status running']", run.id)).await;
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    let typed = browser.find("//input[@type='search']").await.prop("value").await.unwrap();
+    assert_eq!(typed.as_deref(), Some("recou"), "what was typed is lost");
+    assert_eq!(browser.run("return window.mark").await, "still here", "the page was loaded anew");
+    host.drip.stop(run.id).now().await.unwrap();
     browser.close().await;
     host.stop().await;
 }

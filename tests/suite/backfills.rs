@@ -3,23 +3,9 @@
 use sqlx::AssertSqlSafe;
 
 use super::gate::Gate;
+use super::stamp::stamp;
 use crate::database::prelude::*;
 use crate::database::{LONG, Row, sql};
-
-/// Marks the items of a batch with its number and writes them into the ledger.
-async fn stamp(batch: &mut Batch<'_>) -> data_drip::Result {
-    let (run, id) = (batch.run().id.0, batch.info().id.0);
-    let worker = batch.info().worker.clone();
-    batch.update_all().set("batch", id).set_expr("touched", "touched + 1").execute().await?;
-    sqlx::query(sql("INSERT INTO ledger (run, item, batch, worker) SELECT ?, id, ?, ? FROM items WHERE batch = ?"))
-        .bind(run)
-        .bind(id)
-        .bind(worker)
-        .bind(id)
-        .execute(batch.conn())
-        .await?;
-    Ok(())
-}
 
 async fn execute(batch: &mut Batch<'_>, script: &'static str) -> sqlx::Result<()> {
     sqlx::raw_sql(script).execute(batch.conn()).await.map(drop)

@@ -2,13 +2,20 @@
 //!
 //! A test file brings a module `database` (its types, a schema or database for each test, a few statements) and this one.
 
+#[path = "../support/audit.rs"]
 pub mod audit;
 pub mod backfills;
 mod errors;
 mod fleet;
 pub mod gate;
+#[cfg(all(feature = "dashboard", feature = "logs"))]
+mod pages;
 mod previews;
 mod runs;
+#[path = "../support/stamp.rs"]
+mod stamp;
+#[cfg(all(feature = "dashboard", feature = "logs"))]
+mod streams;
 mod trips;
 
 use std::time::{Duration, Instant};

@@ -3,6 +3,8 @@
 #[path = "../../examples/benchmark/src/proxy.rs"]
 mod proxy;
 
+use std::time::Duration;
+
 use data_drip::RunStatus;
 
 use self::proxy::Proxy;
@@ -31,8 +33,9 @@ impl SayHello {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promise_4_a_batch_costs_a_handful_of_round_trips() {
     let Some(database) = Database::with_items(2_000).await else { return };
-    let proxy = Proxy::start(database.address(), BEGINS).await.unwrap();
-    let drip = database.builder_through(proxy.port()).state(Gate::default()).build().await.unwrap();
+    let proxy = Proxy::start((database.place.host(), database.place.port()), BEGINS).await.unwrap();
+    let builder = database.place.by_way_of(proxy.port()).builder().lease(Duration::from_mins(1));
+    let drip = builder.state(Gate::default()).build().await.unwrap();
     let worker = drip.start();
     let run = drip.enqueue(SayHello).await.unwrap();
     let run = settled(&drip, run.id).await;

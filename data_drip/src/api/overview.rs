@@ -10,6 +10,8 @@ use crate::backend::Backend;
 use crate::error::Error;
 use crate::registry::scope_of;
 use crate::run::{Backfiller, Run, RunId};
+#[cfg(feature = "dashboard")]
+use crate::store::marks::{self, Marks};
 use crate::store::overview::{self, FailedBatch};
 pub use crate::store::overview::{BackfillSummary, BatchDuration, Slice};
 use crate::store::runs::{self, StatusCounts};
@@ -141,6 +143,13 @@ impl<DB: Backend> DataDrip<DB> {
         let failed = overview::failures::<DB>(&mut conn, id, ERROR_READ, FAILURES_READ + 1).await?;
         let most = FAILURES_READ as usize;
         Ok(Failures { complete: failed.len() <= most, groups: grouped(&failed[..failed.len().min(most)]) })
+    }
+
+    /// What tells whether any of these runs has changed, or which runs there are, or who works.
+    #[cfg(feature = "dashboard")]
+    pub(crate) async fn marks(&self, runs: &[RunId]) -> Result<Marks, Error> {
+        let mut conn = self.core.pool.acquire().await?;
+        Ok(marks::marks::<DB>(&mut conn, runs).await?)
     }
 
     /// The table of a backfill as its code names it, where its options have defaults: a scope depends on them.

@@ -15,6 +15,7 @@ use crate::options::{Choice, Raw};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, WorkerInfo};
 use crate::status::{BatchStatus, RunStatus};
+use crate::store::marks::Marks;
 use crate::store::runs::{RunEvent, StatusCounts};
 
 /// Backfills that the picker puts first.
@@ -118,6 +119,8 @@ pub(super) trait Engine: Send + Sync {
     /// How long the latest batches took.
     fn durations(&self, id: RunId) -> Answer<'_, Vec<BatchDuration>>;
     fn failures(&self, id: RunId) -> Answer<'_, Failures>;
+    /// What tells whether a page that shows these runs has to be loaded anew: one statement, for all of them.
+    fn marks(&self, runs: Vec<RunId>) -> Answer<'_, Marks>;
     /// Cancelled when the host shuts down: streams end.
     fn closing(&self) -> CancellationToken;
     fn logs(&self, id: RunId, filter: LogFilter) -> Answer<'_, Vec<LogLine>>;
@@ -226,6 +229,10 @@ impl<DB: Backend> Engine for DataDrip<DB> {
 
     fn failures(&self, id: RunId) -> Answer<'_, Failures> {
         Box::pin(self.failures(id))
+    }
+
+    fn marks(&self, runs: Vec<RunId>) -> Answer<'_, Marks> {
+        Box::pin(async move { self.marks(&runs).await })
     }
 
     fn closing(&self) -> CancellationToken {

@@ -15,7 +15,7 @@ use super::engine::NewRun;
 use super::format::datetime_local;
 use crate::api::Defaults;
 use crate::error::FieldError;
-use crate::options::{Field, Kind, Raw};
+use crate::options::{DEFAULT_QUEUE, Field, Kind, Raw};
 use crate::registry::BackfillInfo;
 use crate::run::Run;
 
@@ -26,6 +26,7 @@ pub(super) struct Typed {
     batch_size: String,
     limit: String,
     sleep: String,
+    queue: String,
     start: String,
     start_at: String,
     /// The zone of `start_at`, as an offset from UTC; empty is UTC.
@@ -42,6 +43,7 @@ impl Typed {
             backfill: info.name.to_owned(),
             batch_size: defaults.batch_size.to_string(),
             sleep: defaults.sleep.as_secs_f64().to_string(),
+            queue: queue_of(info).to_owned(),
             start: "now".to_owned(),
             options: info.fields.iter().map(|field| (field.name.to_owned(), default_of(field))).collect(),
             ..Self::default()
@@ -64,6 +66,7 @@ impl Typed {
         };
         over(&mut typed.batch_size, given.batch_size);
         over(&mut typed.sleep, given.sleep);
+        over(&mut typed.queue, given.queue);
         (typed.limit, typed.start_at, typed.zone) = (given.limit, given.start_at, given.zone);
         over(&mut typed.start, if typed.start_at.is_empty() { given.start } else { "at".to_owned() });
         for (name, values) in given.options {
@@ -109,6 +112,7 @@ impl Typed {
             batch_size: run.batch_size.to_string(),
             limit: run.limit.map(|limit| limit.to_string()).unwrap_or_default(),
             sleep: run.sleep.as_secs_f64().to_string(),
+            queue: run.queue.clone(),
             start: "now".to_owned(),
             options,
             ..Self::default()
@@ -135,6 +139,7 @@ impl Typed {
                 "batch_size" => &mut typed.batch_size,
                 "limit" => &mut typed.limit,
                 "sleep" => &mut typed.sleep,
+                "queue" => &mut typed.queue,
                 "start" => &mut typed.start,
                 "start_at" => &mut typed.start_at,
                 "zone" => &mut typed.zone,
@@ -186,6 +191,7 @@ impl Typed {
                 None
             }
         };
+        let queue = Some(self.queue.trim()).filter(|queue| !queue.is_empty()).map(str::to_owned);
         let options = self.options.iter().map(|(name, values)| {
             let field = info.fields.iter().find(|field| field.name == name);
             let zone = self.zones.get(name).map_or("", String::as_str);
@@ -197,10 +203,15 @@ impl Typed {
             batch_size,
             limit,
             sleep,
-            queue: None,
+            queue,
             start_at,
         }
     }
+}
+
+/// The queue that runs of a backfill go to unless somebody says otherwise.
+fn queue_of(info: &BackfillInfo) -> &'static str {
+    info.settings.queue.unwrap_or(DEFAULT_QUEUE)
 }
 
 /// Undoes what HTML needs to say "unchecked" and "none of them": a hidden field in front of the real ones.

@@ -1,8 +1,10 @@
-//! Pages that follow what happens: one look at the database per page and interval, however many people watch it, and
-//! to each of them only what changed since they were last told.
+//! Pages that follow what happens: one look at the database per interval, whatever is watched and however many watch it; a
+//! page is loaded when something on it has changed, once for everybody who watches it; and each of them is told only what
+//! changed since they were last told.
 
 mod hub;
 mod parts;
+mod pulse;
 mod stream;
 
 pub(super) use self::hub::Hub;

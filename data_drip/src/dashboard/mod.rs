@@ -40,8 +40,9 @@
 //! # The API
 //! The same reads and actions are JSON under `api/v1`, described by the file served at `api/v1/openapi.json`.
 //!
-//! With JavaScript, lists and runs follow what happens over server-sent events: the database is asked once per page and
-//! second, however many people watch, and not at all when nobody does. The streams end when the host shuts down with
+//! With JavaScript, lists and runs follow what happens over server-sent events: the database is asked once per second what
+//! has changed, in one statement, whatever is watched and however many people watch it, and not at all when nobody does;
+//! a page is loaded when something on it has changed. The streams end when the host shuts down with
 //! [`Worker::shutdown_on`](crate::Worker::shutdown_on).
 
 mod api;

@@ -6,6 +6,7 @@ mod fake;
 mod gate;
 mod live;
 mod pages;
+mod snapshots;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod batch;
+mod error;
 mod failure;
 mod log;
 mod preview;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub(super) use self::backfill::{BackfillView, GoneView};
 pub(super) use self::batch::BatchView;
+use self::error::ErrorView;
 pub(super) use self::failure::FailureView;
 pub(super) use self::log::LogView;
 pub(super) use self::preview::PreviewView;

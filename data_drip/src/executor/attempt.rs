@@ -10,6 +10,7 @@ use crate::backend::{Backend, Session};
 use crate::batch::{Batch, BatchParts, count_statement};
 use crate::core::Link;
 use crate::error::Failure;
+use crate::executor::answer::{ask, is_answer, unanswered, within};
 use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
 use crate::inside::inside;
@@ -105,19 +106,28 @@ impl<DB: Backend> Attempt<DB> {
             if !self.may_begin() {
                 return (Some(link), RELEASED);
             }
-            match batches::mark_lone::<DB>(&mut link, &self.claim).await {
+            let marked = batches::mark_lone::<DB>(&mut link, &self.claim);
+            match within::<DB, _>(self.engine.lease.ttl(), marked).await {
                 Ok(true) => return self.with_code(link).await,
                 Ok(false) => return (Some(link), Ended::Lost),
                 Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
-                Err(error) => return (Some(link), transient(&self.claim, error.to_string())),
+                Err(error) => {
+                    link.discard();
+                    return (None, transient(&self.claim, error.to_string()));
+                }
             }
         }
     }
 
     /// Already this may kill the process: it asks user code for the scope.
     async fn with_code(&self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
-        match self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await {
+        let code = async { Ok(self.engine.codes.get(&self.engine.core, &mut link, self.claim.batch.run_id).await) };
+        match within::<DB, _>(self.engine.lease.ttl(), code).await.unwrap_or_else(|error| Err(error.into())) {
             Ok(code) => self.transaction(link, &code).await,
+            Err(Unfit::Database(error)) if !is_answer(&error) => {
+                link.discard();
+                (None, self.unfit(error.into()))
+            }
             Err(unfit) => (Some(link), self.unfit(unfit)),
         }
     }
@@ -142,19 +152,29 @@ impl<DB: Backend> Attempt<DB> {
                 return (Some(link), RELEASED);
             }
             let fence = self.claim.fence().to_string();
-            match DB::begin_batch(&mut *conn, session, fence, self.engine.lease.silence()).await {
-                Ok(tx) => break tx,
-                Err(error) if is_busy::<DB>(&error) => tokio::time::sleep(BUSY).await,
-                Err(error) => return (None, self.failed(&error.into(), code)),
+            let error = {
+                let begun = DB::begin_batch(&mut *conn, session, fence, self.engine.lease.silence());
+                match within::<DB, _>(self.engine.lease.ttl(), begun).await {
+                    Ok(tx) => break tx,
+                    Err(error) => error,
+                }
+            };
+            if !is_busy::<DB>(&error) {
+                link.discard();
+                return (None, self.failed(&error.into(), code));
             }
+            tokio::time::sleep(BUSY).await;
         };
         let worked = self.work(&mut tx, session, code).await;
         if let Worked::Ready(done) = worked {
-            return match tx.commit().await {
+            return match within::<DB, _>(self.engine.lease.ttl(), tx.commit()).await {
                 Ok(()) if done.next.is_some() => (Some(link), done.into()),
-                Ok(()) => (finished(link).await, done.into()),
-                // The database answered: it did not commit. Dropping `tx` has queued the rollback.
-                Err(error @ sqlx::Error::Database(_)) => (Some(link), self.failed(&error.into(), code)),
+                Ok(()) => (finished(link, self.engine.lease.ttl()).await, done.into()),
+                // The database answered: it did not commit. Dropping `tx` has queued the rollback. What passes is not
+                // that sure: a server that shuts down says so instead of saying that it has just committed.
+                Err(error @ sqlx::Error::Database(_)) if !DB::is_transient(&error) => {
+                    (Some(link), self.failed(&error.into(), code))
+                }
                 Err(error) => {
                     link.discard();
                     (None, self.after_unknown_commit(error, done).await)
@@ -183,7 +203,7 @@ impl<DB: Backend> Attempt<DB> {
                 link.discard();
                 (None, ended)
             }
-            Ok(()) => (finished(link).await, ended),
+            Ok(()) => (finished(link, self.engine.lease.ttl()).await, ended),
             Err(error) => {
                 tracing::warn!(%error, "a rollback was not answered: the connection is closed");
                 link.discard();
@@ -198,7 +218,7 @@ impl<DB: Backend> Attempt<DB> {
 
     /// Everything between `BEGIN` and `COMMIT`.
     async fn work(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Worked {
-        match batches::check::<DB>(tx, &self.claim).await {
+        match within::<DB, _>(self.engine.lease.ttl(), batches::check::<DB>(tx, &self.claim)).await {
             Ok(Some(seen)) if seen.status == RunStatus::Running => {
                 // Read under the write lock, where there is one: nobody changes the schema after this.
                 if seen.schema.is_some_and(|version| session.is_new_schema(version))
@@ -318,10 +338,9 @@ impl<DB: Backend> Attempt<DB> {
         tracing::warn!(%error, "a commit was not answered: the database is asked what became of it");
         let mut failed = 0;
         while self.engine.lease.is_held() {
-            let outcome = async {
-                let mut conn = self.engine.pool.acquire().await?;
-                batches::is_completed::<DB>(&mut conn, &self.claim).await
-            };
+            let patience = self.engine.lease.ttl();
+            let outcome =
+                async { ask!(self.engine.pool, patience, |conn| batches::is_completed::<DB>(conn, &self.claim)) };
             match outcome.await {
                 Ok(true) => return done.into(),
                 Ok(false) => return transient(&self.claim, format!("the commit was lost: {error}")),
@@ -367,9 +386,9 @@ async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Resu
 }
 
 /// The link with its connection's settings as they were; `None` when the connection is gone.
-async fn finished<DB: Backend>(mut link: Link<DB>) -> Option<Link<DB>> {
+async fn finished<DB: Backend>(mut link: Link<DB>, patience: Duration) -> Option<Link<DB>> {
     let (conn, session) = link.parts();
-    match DB::finish_batch(conn, session).await {
+    match within::<DB, _>(patience, DB::finish_batch(conn, session)).await {
         Ok(()) => Some(link),
         Err(error) => {
             tracing::debug!(%error, "a connection was lost after its batch");
@@ -377,10 +396,6 @@ async fn finished<DB: Backend>(mut link: Link<DB>) -> Option<Link<DB>> {
             None
         }
     }
-}
-
-fn unanswered() -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"))
 }
 
 /// A neighbour's long batch holds SQLite's only write lock: waiting for it is not this batch's failure.

@@ -14,12 +14,16 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::core::{Core, Flight};
 use crate::executor::Engine;
+use crate::executor::answer::{self, ask, is_answer, within};
 use crate::run::BatchId;
 use crate::store::batches::{self, Held, Unfinished};
 use crate::store::workers::{self, Incarnation};
 
 /// How often batches in flight are compared with the database.
 const WATCH: Duration = Duration::from_secs(1);
+
+/// The least that an answer to a beat is given: a connection may have to be opened for it.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// How long the worker may count on its claims, by this process's monotonic clock.
 pub(super) struct Lease {
@@ -49,6 +53,11 @@ impl Lease {
     /// Whether nobody can have taken this worker's claims over.
     pub(super) fn is_held(&self) -> bool {
         self.term().began.is_some_and(|began| began.elapsed() < self.ttl)
+    }
+
+    /// How long one term lasts.
+    pub(super) fn ttl(&self) -> Duration {
+        self.ttl
     }
 
     /// How often it is renewed.
@@ -133,7 +142,7 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
             Ok(runtime) => runtime.block_on(async {
                 let pool = PoolOptions::<DB>::new().max_connections(2).connect_lazy_with((*options).clone());
                 live(&pulse, pool.clone()).await;
-                pool.close().await;
+                answer::close(&pool).await;
             }),
             Err(error) => tracing::error!(%error, "no runtime for the lease: this worker claims nothing"),
         }
@@ -193,18 +202,34 @@ impl<DB: Backend> Pulse<DB> {
     async fn beat_once(&self, pool: &Pool<DB>, strays: &mut HashSet<Held>) -> sqlx::Result<()> {
         // Not waited for without a bound: who has the turn may stand on a runtime that the host's code blocks.
         let _turn = tokio::time::timeout(self.lease.interval() / 4, self.core.turn()).await.ok().flatten();
-        let mut conn = pool.acquire().await?;
+        // A connection that was lost without a word must not cost the lease: there is time for another one.
+        let patience = self.lease.interval().max(ANSWER);
+        let mut conn = if self.core.config.share_pool {
+            // Where others queue up as well, who gives up loses his place.
+            pool.acquire().await?
+        } else {
+            within::<DB, _>(patience, pool.acquire()).await?
+        };
         let before = Instant::now();
-        if !workers::beat::<DB>(&mut conn, &self.worker.id, self.lease.ttl).await? {
-            // The first beat, or one of a worker that others had already forgotten.
-            workers::register::<DB>(&mut conn, &self.worker, self.lease.ttl).await?;
+        let renewed = within::<DB, _>(patience, self.send(&mut conn)).await;
+        if renewed.as_ref().is_err_and(|error| !is_answer(error)) {
+            conn.close_on_drop();
         }
+        renewed?;
         self.lease.renew(before);
         if self.lease.beats() == 1 {
             self.core.signals.work.notify_waiters();
             self.core.signals.plan.notify_waiters();
         }
         *strays = self.give_strays_back(&mut conn, strays).await?;
+        Ok(())
+    }
+
+    async fn send(&self, conn: &mut DB::Connection) -> sqlx::Result<()> {
+        if !workers::beat::<DB>(conn, &self.worker.id, self.lease.ttl).await? {
+            // The first beat, or one of a worker that others had already forgotten.
+            workers::register::<DB>(conn, &self.worker, self.lease.ttl).await?;
+        }
         Ok(())
     }
 
@@ -259,8 +284,7 @@ impl<DB: Backend> Pulse<DB> {
         if flights.is_empty() {
             return Ok(HashSet::new());
         }
-        let mut conn = pool.acquire().await?;
-        let held = batches::held::<DB>(&mut conn, &self.worker.id).await?;
+        let held = ask!(pool, WATCH / 2, |conn| batches::held::<DB>(conn, &self.worker.id))?;
         let is_held = |id: BatchId, epoch: i64| held.iter().any(|held| held.batch == id && held.epoch == epoch);
         let flying = flights.iter().map(|(id, flight)| (*id, flight.epoch));
         Ok(flying.filter(|&(id, epoch)| !is_held(id, epoch)).collect())

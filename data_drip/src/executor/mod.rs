@@ -4,6 +4,7 @@
 //! transaction and commits, [`sweep`] settles the run and takes over what dead workers held. [`lease`] keeps this
 //! worker alive in the eyes of the others.
 
+mod answer;
 mod attempt;
 mod code;
 mod lease;
@@ -24,6 +25,7 @@ use tokio::sync::{MutexGuard, OnceCell, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::answer::ask;
 use self::code::Codes;
 use self::lease::Lease;
 use self::scribe::Desk;
@@ -103,16 +105,21 @@ impl<DB: Backend> Engine<DB> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
     }
 
+    /// How long an answer may take that no claim depends on.
+    fn patience(&self) -> Duration {
+        self.lease.ttl().max(ANSWER)
+    }
+
     /// Settles the run if this was its last batch.
     async fn settle(&self, run: RunId) {
         let outcome = async {
             // Looked at first without a lock: the question is asked after many batches and answered yes once.
-            let open = runs::open::<DB>(&mut *self.pool.acquire().await?, run).await?;
+            let open = ask!(self.pool, self.patience(), |conn| runs::open::<DB>(conn, run))?;
             if open.pending + open.running > 0 {
                 return Ok(None);
             }
             let _turn = self.turn().await;
-            runs::settle::<DB>(&mut *self.writing.acquire().await?, run).await
+            ask!(self.writing, self.patience(), |conn| runs::settle::<DB>(conn, run))
         };
         match outcome.await {
             Ok(Some(status)) => self.settled(run, status),
@@ -202,11 +209,15 @@ impl<DB: Backend> DataDrip<DB> {
     }
 }
 
+/// The least that an answer is given, where a network lies between: with a short lease a machine that has much to do would
+/// give up what is well. An idle connection is asked for so long whether it still lives.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// Opens its connections when they are needed.
 fn own_pool<DB: Backend>(options: ConnectOptions<DB>, connections: usize) -> Pool<DB> {
     PoolOptions::<DB>::new()
         .max_connections(u32::try_from(connections).unwrap_or(u32::MAX))
-        .acquire_timeout(Duration::from_secs(30))
+        .acquire_timeout(if DB::MAX_SLOTS == Some(1) { Duration::from_secs(30) } else { ANSWER })
         .after_connect(|conn, _| DB::own(conn))
         .connect_lazy_with(options)
 }
@@ -240,17 +251,19 @@ impl<DB: Backend> Worker<DB> {
         self.heart.stop().await;
         let retired = async {
             let _turn = self.engine.turn().await;
-            let mut conn = self.engine.writing.acquire().await?;
-            workers::retire::<DB>(&mut conn, &self.engine.worker.id).await
+            ask!(self.engine.writing, self.engine.patience(), |conn| workers::retire::<DB>(
+                conn,
+                &self.engine.worker.id
+            ))
         };
         if let Err(error) = retired.await {
             tracing::warn!(%error, "the worker's row stays until others see that its lease has run out");
         }
-        self.engine.counting.close().await;
+        answer::close(&self.engine.counting).await;
         if !self.engine.shares_pool() {
-            self.engine.slots.close().await;
-            self.engine.writing.close().await;
-            self.engine.pool.close().await;
+            answer::close(&self.engine.slots).await;
+            answer::close(&self.engine.writing).await;
+            answer::close(&self.engine.pool).await;
         }
         if tokio::time::timeout(core.config.grace, core.hooks.flush()).await.is_err() {
             tracing::warn!("hooks did not end in time and are left behind");

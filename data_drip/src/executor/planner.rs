@@ -14,6 +14,7 @@ use crate::backend::{Backend, KeySpec, Session};
 use crate::backfill::Context;
 use crate::core::Link;
 use crate::error::{Error, ErrorKind, Failure};
+use crate::executor::answer::{ask, within};
 use crate::executor::attempt::elapsed;
 use crate::executor::code::spec_of;
 use crate::executor::{Engine, schedule};
@@ -111,11 +112,11 @@ pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
 
 /// Gives the role for a run back that this process refuses and could not give back when it did so.
 async fn leave_to_others<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()> {
-    let plan = plans::find::<DB>(&mut *engine.pool.acquire().await?, run).await?;
+    let plan = ask!(engine.pool, engine.patience(), |conn| plans::find::<DB>(conn, run))?;
     let Some(plan) = plan.filter(|plan| plan.planner.as_ref() == Some(&engine.worker.id)) else { return Ok(()) };
     let _turn = engine.turn().await;
     let role = Role { run, worker: engine.worker.id.clone(), epoch: plan.epoch };
-    plans::release::<DB>(&mut *engine.writing.acquire().await?, &role).await
+    ask!(engine.writing, engine.patience(), |conn| plans::release::<DB>(conn, &role))
 }
 
 /// How one go at planning a run ended.
@@ -142,9 +143,9 @@ async fn plannable<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<Vec<RunId>>
     if !engine.lease.is_held() {
         return Ok(Vec::new());
     }
-    let mut conn = engine.pool.acquire().await?;
     let wanted = &engine.wanted;
-    plans::plannable::<DB>(&mut conn, &wanted.backfills, wanted.queues.as_deref(), &wanted.worker).await
+    let (backfills, queues) = (&wanted.backfills, wanted.queues.as_deref());
+    ask!(engine.pool, engine.patience(), |conn| plans::plannable::<DB>(conn, backfills, queues, &wanted.worker))
 }
 
 /// Why planning ended early.
@@ -198,7 +199,7 @@ async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, crowd: &Crowd, id: RunId
         engine.lease.interval(),
         async {
             let _turn = engine.turn().await;
-            plans::take::<DB>(&mut *engine.writing.acquire().await?, id, &engine.worker.id).await
+            ask!(engine.writing, engine.patience(), |conn| plans::take::<DB>(conn, id, &engine.worker.id))
         }
         .await
     );
@@ -254,8 +255,9 @@ async fn place(crowd: &Crowd) -> Option<OwnedSemaphorePermit> {
 }
 
 async fn is_suspect<DB: Backend>(engine: &Engine<DB>, id: RunId) -> bool {
-    let found = async { plans::find::<DB>(&mut *engine.pool.acquire().await?, id).await };
-    matches!(found.await, Ok(Some(plan)) if plan.is_suspect())
+    let found: sqlx::Result<_> =
+        async { ask!(engine.pool, engine.patience(), |conn| plans::find::<DB>(conn, id)) }.await;
+    matches!(found, Ok(Some(plan)) if plan.is_suspect())
 }
 
 async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
@@ -264,7 +266,7 @@ async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
         engine.lease.interval(),
         async {
             let _turn = engine.turn().await;
-            plans::release::<DB>(&mut *engine.writing.acquire().await?, role).await
+            ask!(engine.writing, engine.patience(), |conn| plans::release::<DB>(conn, role))
         }
         .await
     );
@@ -280,7 +282,7 @@ async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
         engine.lease.interval(),
         async {
             let _turn = engine.turn().await;
-            plans::fail::<DB>(&mut *engine.writing.acquire().await?, role, error).await
+            ask!(engine.writing, engine.patience(), |conn| plans::fail::<DB>(conn, role, error))
         }
         .await
     );
@@ -307,8 +309,7 @@ macro_rules! write {
             $planner.engine.core.config.lease,
             async {
                 let _turn = $planner.engine.turn().await;
-                let $conn = &mut *$planner.engine.writing.acquire().await?;
-                $work.await
+                ask!($planner.engine.writing, $planner.engine.patience(), |$conn| $work)
             }
             .await
         )
@@ -379,13 +380,15 @@ impl<DB: Backend> Planner<'_, DB> {
     }
 
     async fn find(&self) -> Result<Run, Halt> {
-        let mut conn = self.engine.pool.acquire().await?;
-        runs::find::<DB>(&mut conn, self.role.run).await?.ok_or(Halt::Over)
+        let patience = self.engine.patience();
+        ask!(self.engine.pool, patience, |conn| runs::find::<DB>(conn, self.role.run))?.ok_or(Halt::Over)
     }
 
     async fn spec(&self, instance: &dyn Instance<DB>, plan: &Plan) -> Result<KeySpec, Halt> {
-        let mut conn = self.engine.pool.acquire().await?;
-        spec_of(instance, &mut conn, plan.spec.as_ref()).await.map_err(|error| match error.kind() {
+        let pinned = plan.spec.as_ref();
+        let spec =
+            ask!(self.engine.pool, self.engine.patience(), |conn| async { Ok(spec_of(instance, conn, pinned).await) })?;
+        spec.map_err(|error| match error.kind() {
             ErrorKind::Conflict => Halt::LeftToOthers(error),
             _ => halt::<DB>(&error),
         })
@@ -491,15 +494,13 @@ impl<DB: Backend> Planner<'_, DB> {
     }
 
     async fn is_held(&self) -> sqlx::Result<bool> {
-        plans::is_held::<DB>(&mut *self.engine.pool.acquire().await?, self.role).await
+        ask!(self.engine.pool, self.engine.patience(), |conn| plans::is_held::<DB>(conn, self.role))
     }
 
     /// Pins table, key and the greatest key of this moment; `None` for an empty table.
     async fn pin(&self, walk: &Walk<'_, DB>, spec: &KeySpec) -> Result<Option<Key>, Halt> {
-        let mut conn = self.engine.pool.acquire().await?;
-        let upper = walk.upper(&mut conn).await.map_err(|error| halt::<DB>(&error))?;
-        let Some(upper) = upper else { return Ok(None) };
-        drop(conn);
+        let upper = ask!(self.engine.pool, self.engine.patience(), |conn| async { Ok(walk.upper(conn).await) })?;
+        let Some(upper) = upper.map_err(|error| halt::<DB>(&error))? else { return Ok(None) };
         let pinned = write!(self, |conn| plans::pin::<DB>(conn, self.role, spec, &upper))?;
         if pinned { Ok(Some(upper)) } else { Err(Halt::Over) }
     }
@@ -551,7 +552,14 @@ impl<DB: Backend> Planner<'_, DB> {
             }
             let mut link = self.engine.link().await?;
             let (conn, session) = link.parts();
-            let step = walk.step(conn, session, &mut pace, cursor.as_ref(), upper, size, want).await;
+            let step = async { Ok(walk.step(conn, session, &mut pace, cursor.as_ref(), upper, size, want).await) };
+            let step = match within::<DB, _>(self.engine.patience(), step).await {
+                Ok(step) => step,
+                Err(error) => {
+                    link.discard();
+                    return Err(error.into());
+                }
+            };
             link.release().await;
             let step = step.map_err(|error| halt::<DB>(&error))?;
             elements += step.batches.iter().map(|(_, rows)| rows).sum::<u64>();
@@ -609,9 +617,11 @@ impl<DB: Backend> Planner<'_, DB> {
             }
             let claimed = claims.so_far();
             let (status, pending) = {
-                let mut conn = self.engine.pool.acquire().await?;
-                let plan = plans::find::<DB>(&mut conn, self.role.run).await?.ok_or(Halt::Over)?;
-                (plan.status, plans::pending::<DB>(&mut conn, self.role.run).await?)
+                let run = self.role.run;
+                let (plan, pending) = ask!(self.engine.pool, self.engine.patience(), |conn| async {
+                    Ok((plans::find::<DB>(conn, run).await?, plans::pending::<DB>(conn, run).await?))
+                })?;
+                (plan.ok_or(Halt::Over)?.status, pending)
             };
             if status != RunStatus::Running {
                 return Err(Halt::Over);
@@ -644,11 +654,12 @@ impl<DB: Backend> Planner<'_, DB> {
         let Ok(mut link) = self.engine.link().await else { return };
         let (conn, session) = link.parts();
         let interrupter = session.clone();
-        let total = {
-            let count = walk.count(conn, session, upper, COUNT);
+        let counted = {
+            let count = async { Ok(walk.count(conn, session, upper, COUNT).await) };
+            let count = within::<DB, _>(self.engine.patience(), count);
             tokio::pin!(count);
             tokio::select! {
-                total = &mut count => total,
+                counted = &mut count => counted,
                 () = ended.cancelled() => {
                     // Dropped, the statement would run on without a bound.
                     interrupter.interrupt();
@@ -657,6 +668,7 @@ impl<DB: Backend> Planner<'_, DB> {
             }
         };
         session.resume();
+        let Ok(total) = counted else { return link.discard() };
         link.release().await;
         match total {
             Ok(total) => {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::core::PATIENCE;
 use crate::executor::Engine;
+use crate::executor::answer::ask;
 use crate::logs::Said;
 use crate::run::RunId;
 use crate::store::batches::Claim;
@@ -95,7 +96,7 @@ async fn put<DB: Backend>(engine: &Engine<DB>, run: RunId, pages: &[Page]) {
         PATIENCE,
         async {
             let _turn = engine.turn().await;
-            logs::write::<DB>(&mut *engine.pool.acquire().await?, run, pages, lost).await
+            ask!(engine.pool, engine.patience(), |conn| logs::write::<DB>(conn, run, pages, lost))
         }
         .await
     );

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::core::Link;
+use crate::executor::answer::{is_answer, within};
 use crate::executor::attempt::{self, Ended};
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
@@ -99,6 +100,9 @@ impl<DB: Backend> Slot<DB> {
                     tracing::debug!(slot = self.number, %error, "could not claim a batch now");
                 } else {
                     tracing::warn!(slot = self.number, %error, "could not claim a batch");
+                }
+                // A connection that was lost, while nobody used it for one, never comes back by itself.
+                if !is_answer(&error) || !DB::is_transient(&error) {
                     self.discard();
                 }
                 schedule::jittered(engine.core.config.poll_interval.min(Duration::from_secs(1)))
@@ -121,12 +125,14 @@ impl<DB: Backend> Slot<DB> {
         }
         let skip = self.skip();
         let last = self.last;
+        let patience = engine.lease.ttl();
         let link = self.link().await?;
-        if !batches::peek::<DB>(link, &engine.wanted, &skip).await? {
+        if !within::<DB, _>(patience, batches::peek::<DB>(link, &engine.wanted, &skip)).await? {
             return Ok(Found::Nothing);
         }
         let _turn = engine.turn().await;
-        Ok(match batches::claim::<DB>(link, &engine.wanted, &skip, last).await? {
+        let claim = batches::claim::<DB>(link, &engine.wanted, &skip, last);
+        Ok(match within::<DB, _>(patience, claim).await? {
             Some(claim) => Found::Batch(Box::new(claim)),
             // With one writer at a time somebody has it for good; with several, what is locked may be free in a moment.
             None if DB::MAX_SLOTS == Some(1) => Found::Nothing,
@@ -237,7 +243,7 @@ impl<DB: Backend> Slot<DB> {
             let outcome = match self.link().await {
                 Ok(link) => {
                     let _turn = engine.turn().await;
-                    batches::give_back::<DB>(link, &claim.fence(), how).await
+                    within::<DB, _>(engine.lease.ttl(), batches::give_back::<DB>(link, &claim.fence(), how)).await
                 }
                 Err(error) => Err(error),
             };

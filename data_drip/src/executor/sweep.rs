@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::executor::answer::ask;
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
 use crate::run::RunId;
@@ -27,14 +28,9 @@ pub(super) async fn sweep<DB: Backend>(engine: Arc<Engine<DB>>) {
 }
 
 async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -> sqlx::Result<()> {
-    let (due, settleable, looks) = {
-        let mut conn = engine.pool.acquire().await?;
-        (
-            runs::due::<DB>(&mut conn).await?,
-            runs::settleable::<DB>(&mut conn).await?,
-            workers::look::<DB>(&mut conn).await?,
-        )
-    };
+    let (due, settleable, looks) = ask!(engine.pool, engine.patience(), |conn| async {
+        Ok((runs::due::<DB>(conn).await?, runs::settleable::<DB>(conn).await?, workers::look::<DB>(conn).await?))
+    })?;
     for run in due {
         // A busy database must not keep this round from all that follows.
         if let Err(error) = begin(engine, run).await {
@@ -53,16 +49,14 @@ async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -
     }
     if forgettable {
         let _turn = engine.turn().await;
-        let mut conn = engine.writing.acquire().await?;
-        workers::forget::<DB>(&mut conn).await?;
+        ask!(engine.writing, engine.patience(), |conn| workers::forget::<DB>(conn))?;
     }
     Ok(())
 }
 
 async fn begin<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()> {
     let _turn = engine.turn().await;
-    let mut conn = engine.writing.acquire().await?;
-    if runs::enqueue::<DB>(&mut conn, run).await? {
+    if ask!(engine.writing, engine.patience(), |conn| runs::enqueue::<DB>(conn, run))? {
         tracing::info!(run = run.0, "the run's start time has come");
         engine.core.hooks.announce(Event::Run(run, RunStatus::Enqueued));
         engine.core.signals.plan.notify_waiters();
@@ -72,11 +66,10 @@ async fn begin<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()>
 
 async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::Result<()> {
     let turn = engine.turn().await;
-    let mut conn = engine.writing.acquire().await?;
-    let Some(losses) = workers::take_over::<DB>(&mut conn, dead, schedule::MOST_LONE_LOSSES).await? else {
-        return Ok(());
-    };
-    drop((conn, turn));
+    let most = schedule::MOST_LONE_LOSSES;
+    let losses = ask!(engine.writing, engine.patience(), |conn| workers::take_over::<DB>(conn, dead, most))?;
+    let Some(losses) = losses else { return Ok(()) };
+    drop(turn);
     tracing::warn!(worker = dead.id, batches = losses.len(), "a worker is dead: what it held is taken over");
     for &Loss { batch, run, status } in &losses {
         tracing::warn!(worker = dead.id, run = run.0, batch = batch.0, %status, "a batch of a dead worker is taken over");

@@ -13,6 +13,7 @@ use crate::run::{Backfiller, BatchId, Run, RunBatch, RunId, Total};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::batches::{self, Claim, Unfinished, Wanted};
 use crate::store::logs::{self, Page};
+use crate::store::marks::{self, Marked, Marks};
 use crate::store::overview;
 use crate::store::plans::{self, Advance, Role};
 use crate::store::runs::{self, Change, NewRun, Request};
@@ -156,6 +157,10 @@ impl<DB: Backend> Desk<DB> {
 
     async fn ask(&mut self, id: RunId, request: Request) -> Change {
         runs::change::<DB>(&mut self.conn, id, request, None).await.unwrap()
+    }
+
+    async fn marks(&mut self, runs: &[RunId]) -> Marks {
+        marks::marks::<DB>(&mut self.conn, runs).await.unwrap()
     }
 
     async fn settle(&mut self, id: RunId) -> Option<RunStatus> {
@@ -937,6 +942,76 @@ pub(super) async fn what_was_said_is_kept_in_its_order_until_the_run_is_deleted<
     assert_eq!(logs::totals::<DB>(&mut desk.conn, run).await.unwrap(), LogTotals::default());
 }
 
+/// Each step changes what a page of the run shows, and leaves another run alone.
+pub(super) async fn a_run_has_another_mark_after_each_change<DB: Backend>(mut desk: Desk<DB>) {
+    let other = desk.insert(&new_run("b")).await;
+    let run = desk.insert(&new_run("a")).await;
+    let mut before = desk.marks(&[run, other]).await;
+    let mut differs = async |desk: &mut Desk<DB>, what: &str| {
+        let now = desk.marks(&[run, other]).await;
+        assert_ne!(now.of(Marked::Run(run)), before.of(Marked::Run(run)), "{what}");
+        assert_eq!(now.of(Marked::Run(other)), before.of(Marked::Run(other)), "{what}");
+        assert_eq!(now, desk.marks(&[run, other]).await, "{what}: looked at again");
+        before = now;
+    };
+    let role = desk.take_plan(run, "planner").await.unwrap();
+    differs(&mut desk, "begun").await;
+    plans::estimate::<DB>(&mut desk.conn, run, Total { count: 4_000, exact: false }).await.unwrap();
+    differs(&mut desk, "counted").await;
+    desk.plan(&role, None, 3, true).await;
+    differs(&mut desk, "planned").await;
+    let first = desk.claim("w").await.unwrap();
+    differs(&mut desk, "claimed").await;
+    let again = Unfinished::Attempt { error: "no luck".into(), again_in: TTL };
+    desk.give_back(&first, again).await;
+    differs(&mut desk, "to be tried again").await;
+    let second = desk.claim("w").await.unwrap();
+    differs(&mut desk, "claimed").await;
+    let (message, target) = ("half way".to_owned(), String::new());
+    let said = Said {
+        at: Utc::now(),
+        level: LogLevel::Info,
+        target,
+        message,
+        fields: json!({}).as_object().unwrap().clone(),
+        dropped: 0,
+    };
+    let page = Page { run, batch: second.batch.id, epoch: second.epoch, lines: vec![said] };
+    logs::write::<DB>(&mut desk.conn, run, &[page], 0).await.unwrap();
+    differs(&mut desk, "said").await;
+    assert!(desk.complete(&second).await);
+    differs(&mut desk, "completed").await;
+    let third = desk.claim("w").await.unwrap();
+    differs(&mut desk, "claimed").await;
+    desk.give_back(&third, Unfinished::GaveUp { error: "poison".into(), counted: true }).await;
+    differs(&mut desk, "failed").await;
+    desk.ask(run, Request::Stop { now: false }).await;
+    differs(&mut desk, "stopped").await;
+    desk.ask(run, Request::Resume).await;
+    differs(&mut desk, "resumed").await;
+    desk.ask(run, Request::Stop { now: true }).await;
+    differs(&mut desk, "stopped").await;
+    desk.ask(run, Request::Delete).await;
+    differs(&mut desk, "deleted").await;
+    assert_eq!(desk.marks(&[run]).await.of(Marked::Run(run)), Some(&None), "it is not there");
+}
+
+pub(super) async fn runs_and_workers_have_marks_of_their_own<DB: Backend>(mut desk: Desk<DB>) {
+    let empty = desk.marks(&[]).await;
+    let run = desk.insert(&new_run("a")).await;
+    let one = desk.marks(&[]).await;
+    assert_ne!(one.of(Marked::Runs), empty.of(Marked::Runs));
+    assert_eq!(one.of(Marked::Workers), empty.of(Marked::Workers));
+    assert_eq!(one.of(Marked::Run(run)), None, "it was not asked for");
+    desk.ask(run, Request::Pause).await;
+    let paused = desk.marks(&[]).await;
+    assert_ne!(paused.of(Marked::Runs), one.of(Marked::Runs));
+    desk.worker("w", TTL).await;
+    let worked = desk.marks(&[]).await;
+    assert_eq!(worked.of(Marked::Runs), paused.of(Marked::Runs));
+    assert_ne!(worked.of(Marked::Workers), paused.of(Marked::Workers));
+}
+
 macro_rules! conformance {
     ($($behaviour:ident),* $(,)?) => {
         #[cfg(feature = "sqlite")]
@@ -998,5 +1073,6 @@ conformance! {
     lists_are_filtered_and_come_in_pages, backfills_and_people_are_summed_up, what_was_committed_is_summed_up_over_time,
     events_tell_who_did_what, throughput_is_that_of_the_last_minute,
     a_backfill_shows_the_table_of_its_last_planned_run, runs_are_counted_by_status_and_the_settled_ones_for_a_while,
+    a_run_has_another_mark_after_each_change, runs_and_workers_have_marks_of_their_own,
     workers_are_shown_with_what_they_hold, what_was_said_is_kept_in_its_order_until_the_run_is_deleted,
 }

@@ -8,6 +8,8 @@ pub(crate) mod charts;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod logs;
+#[cfg_attr(not(feature = "dashboard"), allow(dead_code, reason = "only the dashboard asks"))]
+pub(crate) mod marks;
 pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
@@ -55,7 +57,7 @@ statements! {
     prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches, retire_worker,
     retry_batches, revoke_batches, select_active_run, select_backfill_names, select_backfill_summaries,
     select_backfillers, select_batches, select_claims, select_due_runs, select_durations, select_events,
-    select_failures, select_log_totals, select_lost_claims, select_orphans, select_plan, select_plannable_runs,
+    select_failures, select_log_totals, select_lost_claims, select_marks, select_orphans, select_plan, select_plannable_runs,
     select_recent_backfills, select_runs, select_schema, select_settleable_runs, select_throughput,
     select_worker_claims, select_worker_roles, select_workers, settle_run, show_workers,
     stop_batches, stop_run,

@@ -8,6 +8,8 @@ mod catalogue_tests;
 #[cfg(test)]
 mod claim_tests;
 mod explain;
+#[cfg(test)]
+mod filter_tests;
 mod keys;
 mod script;
 mod session;

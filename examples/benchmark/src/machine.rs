@@ -36,6 +36,21 @@ pub(crate) fn peak_memory() -> Option<u64> {
     field("/proc/self/status", "VmHWM").strip_suffix(" kB")?.trim().parse().ok()
 }
 
+/// The memory that this process holds now, in KiB.
+pub(crate) fn held_memory() -> Option<u64> {
+    field("/proc/self/status", "VmRSS").strip_suffix(" kB")?.trim().parse().ok()
+}
+
+/// The processor's time that this process has had so far.
+pub(crate) fn processor_time() -> Option<std::time::Duration> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    let nanoseconds = tasks.flatten().filter_map(|task| {
+        let told = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        told.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Some(std::time::Duration::from_nanos(nanoseconds.sum()))
+}
+
 fn memory() -> String {
     let kib = field("/proc/meminfo", "MemTotal");
     kib.strip_suffix(" kB").and_then(|kib| kib.parse::<u64>().ok()).map_or_else(unknown, |kib| {

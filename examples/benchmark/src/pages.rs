@@ -1,10 +1,13 @@
 //! How long each page of the dashboard takes when there are many runs and batches.
 //!
-//! What measures knows nothing of the database: another one needs a [`fill`] of its own, and the rest is as it is.
+//! What measures knows nothing of the database: another one needs its words in `fill.rs`, and the rest is as it is.
+
+mod fill;
+mod streams;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -13,9 +16,11 @@ use data_drip::backend::Backend;
 use data_drip::dashboard::Access;
 use data_drip::{Backfiller, RunId};
 use http_body_util::BodyExt;
-use sqlx::{AssertSqlSafe, SqlitePool};
+use sqlx::{MySql, Pool, Postgres};
 use tower::ServiceExt;
 
+use self::fill::Filled;
+use crate::server::{self, Place, Server};
 use crate::table::{Table, grouped, median, millis};
 
 /// How much there is to look at.
@@ -36,77 +41,42 @@ impl Amount {
 /// Requests for each page.
 const REQUESTS: usize = 31;
 
-/// Fills DataDrip's own tables on SQLite: settled runs, one in twenty of them failed, and a great one that is running, its
-/// last batches an instant ago.
-pub(crate) async fn fill(pool: &SqlitePool, amount: Amount) -> Result<()> {
-    let Amount { runs, batches, great } = amount;
-    let each = (batches - great) / (runs - 1);
-    let script = format!(
-        "BEGIN;
-         CREATE TEMP TABLE moment AS SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now;
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs})
-         INSERT INTO data_drip_backfill_runs (
-             id, backfill, options, active_key, batch_size, sleep_ms, queue, max_attempts, status, backfiller_id,
-             backfiller_name, created_at, started_at, finished_at, prepared, key_spec, planned, planned_batches,
-             planned_elements, total, total_exact, processed
-         )
-         SELECT i, CASE WHEN i % 40 = 0 THEN 'add_role' ELSE 'backfill_' || (i % 40) END, '{{}}',
-             CASE WHEN i = {runs} THEN 'great' END, 1000, 0, 'default', 1,
-             CASE WHEN i = {runs} THEN 'running' WHEN i % 20 = 0 THEN 'failed' ELSE 'completed' END,
-             'p' || (i % 25), 'Person ' || (i % 25), moment.now - ({runs} - i) * 300000 - 3600000,
-             moment.now - ({runs} - i) * 300000 - 3600000,
-             CASE WHEN i < {runs} THEN moment.now - ({runs} - i) * 300000 - 3000000 END,
-             1, '{{\"schema\":null,\"table\":\"employees\",\"columns\":[\"id\"]}}', 1,
-             CASE WHEN i = {runs} THEN {great} ELSE {each} END, CASE WHEN i = {runs} THEN {great} ELSE {each} END * 1000,
-             CASE WHEN i = {runs} THEN {great} ELSE {each} END * 1000, 1,
-             CASE WHEN i < {runs} THEN ({each} - CASE WHEN i % 20 = 0 THEN {each} / 20 ELSE 0 END) * 1000 END
-         FROM n, moment;
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {each})
-         INSERT INTO data_drip_backfill_run_batches (
-             run_id, position, after_key, upto_key, planned_size, processed, status, due_at, attempts, worker, epoch, error,
-             started_at, finished_at
-         )
-         SELECT r.id, i, CASE WHEN i > 1 THEN '[{{\"t\":\"integer\",\"v\":\"' || ((i - 1) * 1000) || '\"}}]' END,
-             '[{{\"t\":\"integer\",\"v\":\"' || (i * 1000) || '\"}}]', 1000,
-             CASE WHEN r.status = 'completed' OR i % 20 > 0 THEN 1000 END,
-             CASE WHEN r.status = 'completed' OR i % 20 > 0 THEN 'completed' ELSE 'failed' END, 0,
-             r.status = 'failed' AND i % 20 = 0, 'worker', 1,
-             CASE WHEN r.status = 'failed' AND i % 20 = 0 THEN 'row ' || i || ': no such zone' || char(10) || 'caused by: x' END,
-             r.started_at + i * 9000 - 500, r.started_at + i * 9000
-         FROM data_drip_backfill_runs r, n WHERE r.id < {runs};
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {great})
-         INSERT INTO data_drip_backfill_run_batches (
-             run_id, position, after_key, upto_key, planned_size, processed, status, due_at, worker, epoch, started_at,
-             finished_at
-         )
-         SELECT {runs}, i, CASE WHEN i > 1 THEN '[{{\"t\":\"integer\",\"v\":\"' || ((i - 1) * 1000) || '\"}}]' END,
-             '[{{\"t\":\"integer\",\"v\":\"' || (i * 1000) || '\"}}]', 1000, CASE WHEN i <= {great} - 24 THEN 1000 END,
-             CASE WHEN i <= {great} - 24 THEN 'completed' WHEN i <= {great} - 20 THEN 'running' ELSE 'pending' END, 0,
-             CASE WHEN i <= {great} - 20 THEN 'worker' END, 1,
-             CASE WHEN i <= {great} - 20 THEN moment.now - ({great} - i) * 3600000 / {great} - 500 END,
-             CASE WHEN i <= {great} - 24 THEN moment.now - ({great} - i) * 3600000 / {great} END
-         FROM n, moment;
-         INSERT INTO data_drip_run_events (run_id, at, action, backfiller_id, backfiller_name)
-         SELECT id, created_at, 'enqueued', backfiller_id, backfiller_name FROM data_drip_backfill_runs;
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
-         INSERT INTO data_drip_run_logs (run_id, batch_id, claim, at, level, target, message, fields, dropped)
-         SELECT b.run_id, b.id, 1, b.finished_at, 3 - (i % 50 = 0), 'backfills', 'a line', '{{\"row\":' || i || '}}', 0
-         FROM n JOIN data_drip_backfill_run_batches b ON b.run_id = {runs} AND b.position = i;
-         INSERT INTO data_drip_run_log_totals VALUES ({runs}, 10000, 12345);
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
-         INSERT INTO data_drip_workers
-         SELECT CASE WHEN i = 1 THEN 'worker' ELSE 'worker ' || i END, 'host', i, '0.1.0', 4, '[]', 9, now - 9000000,
-             now - i * 900000, now + 30000000 - i * 3000000
-         FROM n, moment;
-         COMMIT;
-         ANALYZE"
-    );
-    sqlx::raw_sql(AssertSqlSafe(script)).execute(pool).await.context("the tables could not be filled")?;
+/// The same on the servers that are named, by the variables that `bin/with-servers` sets.
+pub(crate) async fn on_servers(amount: Amount) -> Result<()> {
+    on_server::<Postgres>(amount).await?;
+    on_server::<MySql>(amount).await
+}
+
+async fn on_server<DB: Filled + Server>(amount: Amount) -> Result<()> {
+    let Ok(url) = std::env::var(DB::VARIABLE) else {
+        println!("Not on {}: {} is not set.\n", DB::WORD, DB::VARIABLE);
+        return Ok(());
+    };
+    let place = Place::<DB>::new(&url).await?;
+    let outcome = on_place(&place, amount).await;
+    place.leave().await?;
+    outcome
+}
+
+async fn on_place<DB: Filled + Server>(place: &Place<DB>, amount: Amount) -> Result<()> {
+    println!("### {}\n", DB::heading(&mut *place.server().await?).await?);
+    place.fresh(10_000).await?;
+    let pool = server::pool::<DB>(place.work());
+    report(&server::drip(pool.clone(), 1).await?, &pool, amount).await?;
+    pool.close().await;
+    Ok(())
+}
+
+/// Fills the tables, asks for each page and watches some.
+pub(crate) async fn report<DB: Filled>(drip: &DataDrip<DB>, pool: &Pool<DB>, amount: Amount) -> Result<()> {
+    fill::fill(pool, amount).await?;
+    println!("{}", measure(drip, amount).await?);
+    println!("{}", streams::measure(drip, pool, amount).await?);
     Ok(())
 }
 
 /// Asks for each page again and again; the medians, as the server's time from request to the last byte.
-pub(crate) async fn measure<DB: Backend>(drip: &DataDrip<DB>, amount: Amount) -> Result<Table> {
+async fn measure<DB: Backend>(drip: &DataDrip<DB>, amount: Amount) -> Result<Table> {
     let app = drip.dashboard::<_, (), _>(async || Access::Act(Backfiller::new("p1", "Person 1")));
     let mut table = Table::new(["page", "first", "median", "slowest", "bytes"]);
     for (name, method, path, body) in pages(RunId(i64::try_from(amount.runs)?), amount) {

@@ -315,8 +315,7 @@ async fn pages(folder: &Folder, scale: &Scale) -> Result<()> {
     let pool = open(&template.copy()?).await?;
     let builder = DataDrip::builder(pool.clone()).with::<AddRole<Sqlite>>().with::<AddEmail<Sqlite>>();
     let drip = builder.build().await?;
-    dashboard::fill(&pool, scale.pages).await?;
-    println!("{}", dashboard::measure(&drip, scale.pages).await?);
+    dashboard::report(&drip, &pool, scale.pages).await?;
     pool.close().await;
-    Ok(())
+    dashboard::on_servers(scale.pages).await
 }

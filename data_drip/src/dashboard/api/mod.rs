@@ -4,6 +4,7 @@
 
 mod body;
 mod query;
+mod rates;
 mod read;
 mod view;
 mod write;
@@ -46,6 +47,8 @@ table! {
     get "/openapi.json" => openapi,
     get "/backfills" => read::backfills,
     get "/backfills/{name}" => read::backfill,
+    get "/backfills/{name}/choices/{option}" => read::choices,
+    get "/backfillers" => read::backfillers,
     get "/backfill_runs" => read::runs,
     post "/backfill_runs" => write::create,
     post "/backfill_runs/preview" => write::preview,
@@ -61,6 +64,8 @@ table! {
     get "/backfill_runs/{id}/events" => read::events,
     get "/backfill_runs/{id}/failures" => read::failures,
     get "/backfill_runs/{id}/logs" => read::logs,
+    get "/backfill_runs/{id}/throughput" => read::throughput,
+    get "/backfill_runs/{id}/durations" => read::durations,
     get "/workers" => read::workers,
 }
 

@@ -8,14 +8,18 @@ use http::request::Parts;
 use serde::Serialize;
 
 use super::query::{self, Query};
-use super::view::{BackfillView, BatchView, EventView, FailuresView, Items, RunView, items};
+use super::rates::{DurationView, ThroughputView};
+use super::view::{BackfillView, BatchView, ChoicesView, EventView, FailuresView, Items, RunView, items};
+use crate::api::BackfillSummary;
 use crate::dashboard::App;
+use crate::dashboard::auth::Actor;
 use crate::dashboard::engine::{BatchFilter, From, LogFilter, RunFilter};
 use crate::dashboard::format;
 use crate::dashboard::problem::Problem;
 use crate::error::{Error, ErrorKind};
 use crate::logs::{LogId, LogLine, LogTotals};
-use crate::run::{RunBatch, RunId, WorkerInfo};
+use crate::registry::BackfillInfo;
+use crate::run::{Backfiller, RunBatch, RunId, WorkerInfo};
 use crate::store::runs::StatusCounts;
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -46,8 +50,7 @@ pub(super) async fn backfills(
     Query(query::Nothing {}): Query<query::Nothing>,
 ) -> Answer<Backfills> {
     let summaries = app.summaries().await?;
-    let items =
-        app.backfills().into_iter().map(|info| BackfillView::new(info, app.defaults(info), &summaries)).collect();
+    let items = app.backfills().into_iter().map(|info| backfill_view(&app, info, &summaries)).collect();
     Ok(Json(Backfills { items, without_code: app.names_without_code().await? }))
 }
 
@@ -57,7 +60,32 @@ pub(super) async fn backfill(
     Query(query::Nothing {}): Query<query::Nothing>,
 ) -> Answer<BackfillView> {
     let info = app.backfill(&name).ok_or_else(|| unknown("there is no backfill of that name".to_owned()))?;
-    Ok(Json(BackfillView::new(info, app.defaults(info), &app.summaries().await?)))
+    Ok(Json(backfill_view(&app, info, &app.summaries().await?)))
+}
+
+fn backfill_view(app: &App, info: &BackfillInfo, summaries: &[BackfillSummary]) -> BackfillView {
+    BackfillView::new(info, app.defaults(info), app.table(info.name), summaries)
+}
+
+/// What can be chosen for an option; only who may act is told, since it can be rows.
+pub(super) async fn choices(
+    State(app): State<App>,
+    _: Actor,
+    Path((name, option)): Path<(String, String)>,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<ChoicesView> {
+    let info = app.backfill(&name).ok_or_else(|| unknown("there is no backfill of that name".to_owned()))?;
+    let field = info.fields.iter().find(|field| field.name == option);
+    let field = field.ok_or_else(|| unknown(format!("`{name}` has no option of that name")))?;
+    let offered = if field.has_choices { app.choices(info.name, field.name).await? } else { None };
+    Ok(Json(ChoicesView::new(field, offered)))
+}
+
+pub(super) async fn backfillers(
+    State(app): State<App>,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<Items<Backfiller>> {
+    Ok(Json(Items { items: app.people().await?, next: None }))
 }
 
 pub(super) fn unknown(message: String) -> Problem {
@@ -149,6 +177,26 @@ pub(super) async fn failures(
 ) -> Answer<FailuresView> {
     app.run(id).await?;
     Ok(Json(app.failures(id).await?.into()))
+}
+
+pub(super) async fn throughput(
+    State(app): State<App>,
+    Id(id): Id,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<ThroughputView> {
+    let run = app.run(id).await?;
+    let measured = app.throughput(&run).await?;
+    Ok(Json(ThroughputView::new(&run, measured.as_ref())))
+}
+
+pub(super) async fn durations(
+    State(app): State<App>,
+    Id(id): Id,
+    Query(query::Nothing {}): Query<query::Nothing>,
+) -> Answer<Items<DurationView>> {
+    app.run(id).await?;
+    let latest = app.durations(id).await?;
+    Ok(Json(Items { items: latest.iter().map(DurationView::from).collect(), next: None }))
 }
 
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use crate::api::{BackfillSummary, Defaults, FailureGroup, Failures};
 use crate::backfill::Mode;
 use crate::error::Report;
 use crate::key::Key;
-use crate::options::{DEFAULT_QUEUE, Field, Values};
+use crate::options::{Choice, DEFAULT_QUEUE, Field, Kind, Values};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, Counts, Progress, Run, RunBatch, RunId, Total};
 use crate::status::RunStatus;
@@ -41,6 +41,8 @@ pub(super) struct BackfillView {
     type_name: &'static str,
     module: &'static str,
     database: &'static str,
+    /// As its code names it where that needs no options, else that of its last planned run.
+    table: Option<String>,
     mode: &'static str,
     options: Vec<Field>,
     batch_size: u64,
@@ -62,7 +64,12 @@ struct LastRun {
 }
 
 impl BackfillView {
-    pub(super) fn new(info: &BackfillInfo, defaults: Defaults, summaries: &[BackfillSummary]) -> Self {
+    pub(super) fn new(
+        info: &BackfillInfo,
+        defaults: Defaults,
+        table: Option<String>,
+        summaries: &[BackfillSummary],
+    ) -> Self {
         let summary = summaries.iter().find(|summary| summary.backfill == info.name);
         Self {
             name: info.name,
@@ -70,6 +77,7 @@ impl BackfillView {
             type_name: info.type_name,
             module: info.module,
             database: info.database,
+            table: table.or_else(|| summary?.table.clone()),
             mode: match info.mode {
                 Mode::Batch => "batch",
                 Mode::Element => "element",
@@ -97,6 +105,26 @@ fn shown(mut field: Field) -> Field {
         field.default = None;
     }
     field
+}
+
+/// What can be chosen for an option.
+#[derive(Debug, Serialize)]
+pub(super) struct ChoicesView {
+    /// Whether nothing else is taken.
+    only_these: bool,
+    items: Vec<Choice>,
+}
+
+impl ChoicesView {
+    /// `offered` comes from the database; what code lists is in the field itself.
+    pub(super) fn new(field: &Field, offered: Option<Vec<Choice>>) -> Self {
+        let listed = match &field.kind {
+            Kind::Select { choices } | Kind::MultiSelect { choices } => Some(choices.clone()),
+            _ => None,
+        };
+        let items = offered.or(listed);
+        Self { only_these: items.is_some(), items: items.unwrap_or_default() }
+    }
 }
 
 pub(super) fn millis(duration: std::time::Duration) -> u64 {
@@ -202,11 +230,13 @@ pub(super) struct BatchView {
     due_at: Option<DateTime<Utc>>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
+    took_ms: Option<u64>,
 }
 
 impl From<RunBatch> for BatchView {
     fn from(batch: RunBatch) -> Self {
         let key = |key: &Key| key.values().map(str::to_owned).collect();
+        let took = batch.started_at.zip(batch.finished_at).and_then(|(from, to)| (to - from).to_std().ok());
         Self {
             id: batch.id.0,
             run_id: batch.run_id,
@@ -223,6 +253,7 @@ impl From<RunBatch> for BatchView {
             due_at: batch.due_at,
             started_at: batch.started_at,
             finished_at: batch.finished_at,
+            took_ms: took.map(millis),
         }
     }
 }

@@ -15,11 +15,13 @@ use crate::registry::BackfillInfo;
 pub(in crate::dashboard) struct FormView {
     backfill: String,
     description: &'static str,
-    queue: &'static str,
+    /// Queues that somebody works on, or that code names.
+    queues: Vec<String>,
     fields: Vec<FieldView>,
     batch_size: SettingView,
     limit: SettingView,
     sleep: SettingView,
+    queue: SettingView,
     start: SettingView,
     start_at: SettingView,
     /// Errors that belong to no field on the page.
@@ -68,11 +70,12 @@ impl FormView {
         Self {
             backfill: info.name.to_owned(),
             description: info.description,
-            queue: info.settings.queue.unwrap_or(crate::options::DEFAULT_QUEUE),
+            queues: Vec::new(),
             fields,
             batch_size: setting("batch_size", &typed.batch_size),
             limit: setting("limit", &typed.limit),
             sleep: setting("sleep", &typed.sleep),
+            queue: setting("queue", &typed.queue),
             start: setting("start", if typed.start == "at" { "at" } else { "now" }),
             start_at: setting("start_at", &typed.start_at),
             errors: left.rest(),
@@ -81,6 +84,11 @@ impl FormView {
             previewed: false,
             zone: typed.zone.clone(),
         }
+    }
+
+    /// Offers these queues.
+    pub(in crate::dashboard) fn queues(self, queues: Vec<String>) -> Self {
+        Self { queues, ..self }
     }
 
     /// A preview was asked for, not a run.

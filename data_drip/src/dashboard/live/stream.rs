@@ -70,11 +70,11 @@ struct News<'a> {
 /// What to say after a look; nothing when nothing changed.
 fn news(look: &Look, visitor: &Visitor, told: &mut Vec<Part>) -> Option<Event> {
     match look {
-        Look::Gone => Some(Event::default().event("gone").data("")),
+        Look::Gone => Some(word("gone")),
         Look::Away => {
             // Everything is told again afterwards, so that the reader sees that the page is back.
             told.clear();
-            Some(Event::default().event("away").data(""))
+            Some(word("away"))
         }
         Look::Found(snapshot) => {
             let now = snapshot.parts(visitor)?;
@@ -85,6 +85,11 @@ fn news(look: &Look, visitor: &Visitor, told: &mut Vec<Part>) -> Option<Event> {
             event
         }
     }
+}
+
+/// An event that says nothing but its name. Browsers drop events without data.
+fn word(name: &str) -> Event {
+    Event::default().event(name).data(name)
 }
 
 struct Events(mpsc::Receiver<Event>);

@@ -14,6 +14,7 @@ use super::problem::Problem;
 use super::templates;
 use crate::error::Error;
 use crate::status::RunStatus;
+use crate::store::marks::Marked;
 
 /// Which page: two people who look at the same one look at the same thing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +50,15 @@ impl Page {
             Self::Runs(page) => templates::html("backfill_runs/index.html", visitor, page),
             Self::Run(page) => templates::html("backfill_runs/show.html", visitor, page),
             Self::Workers(page) => templates::html("workers/index.html", visitor, page),
+        }
+    }
+
+    /// What has to change before it does, but for what time alone changes.
+    pub(super) fn about(&self) -> &[Marked] {
+        match self {
+            Self::Runs(page) => &page.about,
+            Self::Run(page) => &page.about,
+            Self::Workers(page) => &page.about,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::logs::{LogId, LogLevel};
 use crate::run::{Run, RunId};
 use crate::status::BatchStatus;
+use crate::store::marks::Marked;
 
 const BATCHES_PER_PAGE: u32 = 50;
 /// Batches in flight that are listed; there are as many as slots.
@@ -51,6 +52,8 @@ pub(in crate::dashboard) struct Page {
     events: Vec<EventView>,
     log: Log,
     refresh: Refresh,
+    #[serde(skip)]
+    pub(super) about: Vec<Marked>,
     #[serde(skip)]
     pub(super) moving: bool,
 }
@@ -113,6 +116,7 @@ impl Page {
             log: Log::load(app, &run, query).await?,
             refresh: Refresh::when(moving, query.hold),
             run: RunView::new(&run),
+            about: vec![Marked::Run(run.id)],
             moving,
         })
     }

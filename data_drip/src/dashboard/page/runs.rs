@@ -9,6 +9,7 @@ use crate::dashboard::view::{RunView, Who};
 use crate::error::Error;
 use crate::run::RunId;
 use crate::status::RunStatus;
+use crate::store::marks::Marked;
 use crate::store::runs::StatusCounts;
 
 const PER_PAGE: u32 = 25;
@@ -45,6 +46,8 @@ pub(in crate::dashboard) struct Page {
     older: Option<RunId>,
     refresh: Refresh,
     no_backfills: bool,
+    #[serde(skip)]
+    pub(super) about: Vec<Marked>,
     #[serde(skip)]
     pub(super) moving: bool,
 }
@@ -97,6 +100,7 @@ impl Page {
             refresh: Refresh::when(moving, query.hold),
             no_backfills: app.backfills().is_empty(),
             backfills: names,
+            about: [Marked::Runs].into_iter().chain(runs.iter().map(|run| Marked::Run(run.id))).collect(),
             moving,
         })
     }

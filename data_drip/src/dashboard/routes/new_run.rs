@@ -14,6 +14,7 @@ use crate::dashboard::problem::Problem;
 use crate::dashboard::view::PreviewView;
 use crate::dashboard::{App, templates};
 use crate::error::{Error, ErrorKind, FieldError};
+use crate::options::DEFAULT_QUEUE;
 use crate::registry::BackfillInfo;
 use crate::run::RunId;
 
@@ -46,7 +47,7 @@ pub(super) async fn new(State(app): State<App>, Actor(visitor): Actor, params: P
     };
     let info = app.backfill(name).ok_or_else(|| unknown_backfill(name))?;
     let (typed, errors) = Typed::linked(info, app.defaults(info), &params.0);
-    let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors).linked();
+    let form = form(&*app, info, &typed, &errors).await.linked();
     page(&visitor, form, None, None)
 }
 
@@ -58,7 +59,7 @@ async fn again(app: &App, visitor: &Visitor, id: RunId) -> Result<Response, Prob
         unknown_backfill(name).back_to(page, format!("Run {id}"))
     })?;
     let (typed, errors) = Typed::again(info, &run);
-    let form = FormView::new(info, &typed, &choices(&**app, info).await, &errors).linked();
+    let form = form(&**app, info, &typed, &errors).await.linked();
     page(visitor, form, Some(id), None)
 }
 
@@ -103,7 +104,7 @@ pub(super) async fn create(
         errors.extend(app.check_options(&new));
         StatusCode::UNPROCESSABLE_ENTITY
     };
-    let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors);
+    let form = form(&*app, info, &typed, &errors).await;
     let mut response = page(&visitor, form, None, None)?;
     *response.status_mut() = refused;
     Ok(response)
@@ -127,7 +128,7 @@ pub(super) async fn preview(
     } else {
         errors.extend(app.check_options(&new));
     }
-    let form = FormView::new(info, &typed, &choices(&*app, info).await, &errors).previewed();
+    let form = form(&*app, info, &typed, &errors).await.previewed();
     page(&visitor, form, None, seen)
 }
 
@@ -150,6 +151,22 @@ fn refusal(error: Error, errors: &mut Vec<FieldError>) -> Result<StatusCode, Pro
         errors.extend_from_slice(error.fields());
     }
     Ok(status)
+}
+
+async fn form(app: &dyn Engine, info: &BackfillInfo, typed: &Typed, errors: &[FieldError]) -> FormView {
+    FormView::new(info, typed, &choices(app, info).await, errors).queues(queues(app).await)
+}
+
+/// The queues that backfills name and those that workers say they take.
+async fn queues(app: &dyn Engine) -> Vec<String> {
+    let named = app.backfills().into_iter().filter_map(|info| info.settings.queue.map(str::to_owned));
+    let mut queues: Vec<_> = named.chain([DEFAULT_QUEUE.to_owned()]).collect();
+    // A shorter list is better than no form.
+    let workers = app.workers().await.unwrap_or_default();
+    queues.extend(workers.into_iter().filter(|worker| worker.alive).flat_map(|worker| worker.queues));
+    queues.sort_unstable();
+    queues.dedup();
+    queues
 }
 
 async fn choices(app: &dyn Engine, info: &BackfillInfo) -> Choices {

@@ -105,7 +105,11 @@ async fn every_answer_is_as_described() {
         let operation = &description["paths"][*path][*method];
         let body = operation.pointer("/requestBody/required").is_some_and(|required| *required == json!(true));
         let body = body.then(|| json!({ "backfill": "recount_orders" }));
-        let address = path.replace("{id}", "3").replace("{position}", "1").replace("{name}", "add_role_to_employee");
+        let address = path
+            .replace("{id}", "3")
+            .replace("{position}", "1")
+            .replace("{name}", "add_role_to_employee")
+            .replace("{option}", "department");
         let page = call(&fake, &method.to_uppercase(), &address, body.as_ref()).await;
         let status = page.status.as_u16().to_string();
         let answer = &operation["responses"][status.as_str()];
@@ -169,6 +173,8 @@ async fn refusals_are_problems_with_the_fields() {
         ("GET", "/backfill_runs?limit=501", None, 400, &[]),
         ("GET", "/backfill_runs?status=done", None, 400, &[]),
         ("GET", "/workers?x=1", None, 400, &[]),
+        ("GET", "/backfill_runs/99/throughput", None, 404, &[]),
+        ("GET", "/backfill_runs/99/durations", None, 404, &[]),
         ("GET", "/nowhere", None, 404, &[]),
         ("PUT", "/backfill_runs/3", None, 405, &[]),
         ("POST", "/backfill_runs/5/stop", None, 409, &[]),
@@ -191,6 +197,26 @@ async fn refusals_are_problems_with_the_fields() {
         (page.status, page.headers[header::CONTENT_TYPE].as_bytes()),
         (StatusCode::SERVICE_UNAVAILABLE, &b"application/problem+json"[..])
     );
+}
+
+/// What the page of a run draws is told, too, with the same range of the remaining time.
+#[tokio::test]
+async fn the_rate_and_the_durations_of_a_run_are_told() {
+    let fake = Arc::new(Fake::new());
+    let told = json_of(&call(&fake, "GET", "/backfill_runs/3/throughput", None).await);
+    assert_eq!((&told["width_ms"], told["slices"].as_array().unwrap().len()), (&json!(10_000), 30));
+    assert_eq!(told["slices"][1]["processed"], 10_500);
+    let moment = |at: &Value| at.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let apart = moment(&told["slices"][1]["begins_at"]) - moment(&told["slices"][0]["begins_at"]);
+    assert_eq!(apart, chrono::TimeDelta::seconds(10));
+    let not_begun = json_of(&call(&fake, "GET", "/backfill_runs/1/throughput", None).await);
+    assert_eq!((&not_begun["width_ms"], &not_begun["slices"]), (&json!(null), &json!([])));
+    let durations = json_of(&call(&fake, "GET", "/backfill_runs/3/durations", None).await);
+    assert_eq!(durations["items"][0], json!({ "position": 100, "took_ms": 800, "processed": 997 }));
+    let choices = json_of(&call(&fake, "GET", "/backfills/add_role_to_employee/choices/department", None).await);
+    assert_eq!((&choices["only_these"], &choices["items"][0]["value"]), (&json!(true), &json!("Sales")));
+    let missing = call(&fake, "GET", "/backfills/add_role_to_employee/choices/nonesuch", None).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

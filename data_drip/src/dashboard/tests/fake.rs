@@ -23,6 +23,7 @@ use crate::options::{Choice, Field, Kind, Settings};
 use crate::registry::BackfillInfo;
 use crate::run::{Backfiller, BatchId, Counts, Run, RunBatch, RunId, Total, WorkerClaim, WorkerInfo, WorkerPlan};
 use crate::status::{BatchStatus, RunStatus};
+use crate::store::marks::{Marked, Marks};
 use crate::store::runs::{RunEvent, StatusCounts};
 
 pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7 }}\u{202e}\0é";
@@ -32,6 +33,8 @@ pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7
 pub(super) struct Fake {
     /// No backfill is linked.
     pub(super) empty: bool,
+    /// Lists have a few items only.
+    pub(super) few: bool,
     /// The database does not answer.
     pub(super) down: AtomicBool,
     /// How creating a run is refused.
@@ -43,6 +46,8 @@ pub(super) struct Fake {
     /// Times that a run was asked for; each takes a permit, when there is somebody who gives them.
     pub(super) looks: AtomicU64,
     pub(super) permits: Option<Semaphore>,
+    /// Times that it was asked what has changed.
+    pub(super) pulses: AtomicU64,
     /// Elements processed by every run that runs, besides what it has.
     pub(super) more: AtomicU64,
     pub(super) deleted: AtomicBool,
@@ -51,6 +56,10 @@ pub(super) struct Fake {
 impl Fake {
     pub(super) fn new() -> Self {
         Self { infos: vec![every_kind(), plain()], ..Self::default() }
+    }
+
+    fn most(&self, all: u32, few: usize) -> usize {
+        if self.few { few } else { all as usize }
     }
 
     fn answer<T: Send + 'static>(&self, answer: Result<T, Error>) -> Answer<'_, T> {
@@ -129,7 +138,7 @@ impl Engine for Fake {
                 && filter.among.as_ref().is_none_or(|names| names.contains(&run.backfill))
                 && filter.person.as_ref().is_none_or(|id| run.backfiller.as_ref().is_some_and(|who| who.id == *id))
         });
-        self.answer(Ok(runs.take(filter.limit as usize).collect()))
+        self.answer(Ok(runs.take(self.most(filter.limit, 9)).collect()))
     }
 
     fn run(&self, id: RunId) -> Answer<'_, Run> {
@@ -162,17 +171,19 @@ impl Engine for Fake {
             };
             there && filter.status.is_none_or(|status| status == batch.status)
         });
-        self.answer(Ok(batches.take(filter.limit as usize).collect()))
+        self.answer(Ok(batches.take(self.most(filter.limit, 4)).collect()))
     }
 
     fn throughput<'a>(&'a self, run: &'a Run) -> Answer<'a, Option<Throughput>> {
-        let busy = (0..30).map(|index| Slice { index, processed: 10_000 + index * 500, batches: 11 }).collect();
+        let busy = (0..self.most(30, 3) as u64)
+            .map(|index| Slice { index, processed: 10_000 + index * 500, batches: 11 })
+            .collect();
         self.answer(Ok(run.started_at.map(|_| Throughput { width: Duration::from_secs(10), slices: 49, busy })))
     }
 
     fn durations(&self, _: RunId) -> Answer<'_, Vec<BatchDuration>> {
         let batch = |position| BatchDuration { position, took: Duration::from_millis(700 + position), processed: 997 };
-        self.answer(Ok((1..=100).rev().map(batch).collect()))
+        self.answer(Ok((1..=100).rev().map(batch).take(self.most(100, 3)).collect()))
     }
 
     fn failures(&self, _: RunId) -> Answer<'_, Failures> {
@@ -181,6 +192,14 @@ impl Engine for Fake {
             groups: vec![group("row 1017: the local time 2013-11-03 01:00 is ambiguous", 5, 1), group(HOSTILE, 1, 6)],
             complete: true,
         }))
+    }
+
+    fn marks(&self, runs: Vec<RunId>) -> Answer<'_, Marks> {
+        self.pulses.fetch_add(1, Ordering::Relaxed);
+        let deleted = self.deleted.load(Ordering::Relaxed);
+        let mark = |id: RunId| (!deleted && id.0 <= 40).then(|| self.more.load(Ordering::Relaxed).to_string());
+        let whole = [Marked::Runs, Marked::Workers].map(|marked| (marked, Some(deleted.to_string())));
+        self.answer(Ok(Marks::made_up(runs.into_iter().map(|id| (Marked::Run(id), mark(id))).chain(whole))))
     }
 
     fn closing(&self) -> CancellationToken {
@@ -463,6 +482,9 @@ fn batch(run_id: RunId, position: u64) -> RunBatch {
     };
     let error = || match position {
         6 => format!("{HOSTILE} {}", "long ".repeat(200_000)),
+        4 => "row 4017: the local time 2013-11-03 01:00 is ambiguous\ncaused by: two offsets fit\n\
+              caused by: the clock was set back\nat src/zones.rs:12:5"
+            .to_owned(),
         _ => format!("row {position}017: the local time 2013-11-03 01:00 is ambiguous\ncaused by: two offsets fit"),
     };
     let begun = status != BatchStatus::Pending;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequestParts, Path, State};
@@ -12,7 +13,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 
 use super::fake::Fake;
 use super::{Page, dashboard, decoded, get, send, who};
-use crate::dashboard::{Access, Dashboard};
+use crate::dashboard::{Access, Dashboard, api};
 use crate::run::Backfiller;
 
 /// Every route: method, path, and whether it takes the right to act.
@@ -101,6 +102,22 @@ async fn who_may_look_sees_no_action_and_is_refused_a_forged_one() {
         for link in ["/new", "/stop\"", "/pause\"", "/resume\"", "/retry_failed_batches\"", "/delete\"", "data-ask"] {
             assert!(!html.contains(link), "{method} {path} links to {link}");
         }
+    }
+    assert!(untouched(&fake));
+}
+
+/// In JSON as on pages, whatever shows rows or changes something takes the right to act.
+#[tokio::test]
+async fn who_may_look_reads_the_api_and_no_row_of_the_host() {
+    let fake = Arc::new(Fake::new());
+    for (method, route) in api::ROUTES {
+        let path = route.replace("{id}", "3").replace("{position}", "1").replace("{name}", "recount_orders");
+        let path = format!("{}{}", api::PREFIX, path.replace("{option}", "any"));
+        let page = ask(&fake, &method.to_uppercase(), &path, &[("x-access", "look")]).await;
+        let acts = *method != "get" || route.contains("/choices/");
+        assert_eq!(page.status == StatusCode::FORBIDDEN, acts, "{method} {path}: {}", page.status);
+        let page = ask(&fake, &method.to_uppercase(), &path, &[]).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{method} {path}");
     }
     assert!(untouched(&fake));
 }
@@ -215,6 +232,43 @@ async fn the_hosts_extractors_and_their_rejections_are_what_counts() {
     assert!(ada.text().contains("New run"));
     assert!(ada.html.contains("ada"));
     assert_eq!(ask("/", &[]).await.html, "the host");
+}
+
+/// Signs in whoever a header names, as a session layer would, and marks what passed it.
+async fn session(mut request: Request<Body>, next: axum::middleware::Next) -> axum::response::Response {
+    if let Some(name) = request.headers().get("x-session").cloned() {
+        request.extensions_mut().insert(Session(name.to_str().unwrap().to_owned()));
+    }
+    let mut response = next.run(request).await;
+    response.headers_mut().insert("x-passed", "the session".parse().unwrap());
+    response
+}
+
+#[derive(Clone)]
+struct Session(String);
+
+#[tokio::test]
+async fn the_hosts_own_middleware_signs_in_and_sees_every_answer() {
+    let fake = Arc::new(Fake::new());
+    fake.closing.cancel();
+    let who = async |Extension(Session(name)): Extension<Session>| Access::Act(Backfiller::new(name.clone(), name));
+    let mounted = Router::new().nest("/ops/drip", dashboard(&fake).router(who));
+    let app = host(mounted).layer(axum::middleware::from_fn(session));
+    for (method, path, status) in [
+        ("GET", "/ops/drip/backfill_runs", StatusCode::OK),
+        ("GET", "/ops/drip/backfill_runs/3/live", StatusCode::OK),
+        ("GET", "/ops/drip/api/v1/workers", StatusCode::OK),
+        ("POST", "/ops/drip/backfill_runs/3/pause", StatusCode::SEE_OTHER),
+        ("GET", "/ops/drip/nowhere", StatusCode::NOT_FOUND),
+    ] {
+        let page = send(app.clone(), request(method, path, &[("x-session", "ada")])).await;
+        assert_eq!((page.status, &page.headers["x-passed"]), (status, &"the session".parse().unwrap()), "{path}");
+        assert!(!page.html.contains("href=\"/backfill_runs"), "{path} leaves the mount");
+    }
+    assert_eq!(fake.acted.lock().unwrap()[0].2, Backfiller::new("ada", "ada"));
+    // Without a session the host's own extractor refuses.
+    let page = send(app, request("GET", "/ops/drip/backfill_runs", &[])).await;
+    assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]

@@ -94,6 +94,34 @@ async fn however_many_watch_the_database_is_asked_once_and_each_is_told_what_cha
 }
 
 #[tokio::test]
+async fn a_page_is_loaded_when_something_on_it_has_changed_and_one_look_tells_for_all_pages() {
+    let fake = Arc::new(Fake::new());
+    let app: Router = dashboard(&fake).router(who);
+    // Settled runs, each watched by somebody.
+    let mut watchers = Vec::new();
+    for id in (5..=40).step_by(7) {
+        let mut watcher = Watcher::new(&app, &format!("/backfill_runs/{id}/live"), "act").await;
+        watcher.parts().await;
+        watchers.push(watcher);
+    }
+    let pages = watchers.len() as u64;
+    let pulses = async |many| {
+        let until = fake.pulses.load(Ordering::Relaxed) + many;
+        while fake.pulses.load(Ordering::Relaxed) < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Once more each, since what changed before the first look is not known.
+    pulses(2).await;
+    assert_eq!(fake.looks.load(Ordering::Relaxed), 2 * pages);
+    pulses(3).await;
+    assert_eq!(fake.looks.load(Ordering::Relaxed), 2 * pages, "nothing has changed");
+    fake.more.store(1, Ordering::Relaxed);
+    pulses(2).await;
+    assert_eq!(fake.looks.load(Ordering::Relaxed), 3 * pages);
+}
+
+#[tokio::test]
 async fn nobody_is_told_more_than_their_page_shows() {
     let fake = Arc::new(Fake::new());
     let app: Router = dashboard(&fake).router(who);
@@ -115,7 +143,7 @@ async fn nobody_looks_when_nobody_watches() {
     second.parts().await;
     assert_eq!(dashboard.app.hub.watched(), 2);
     drop((first, second));
-    while dashboard.app.hub.watched() > 0 {
+    while dashboard.app.hub.watched() > 0 || dashboard.app.hub.asks() {
         tokio::task::yield_now().await;
     }
 }
@@ -129,7 +157,8 @@ async fn a_deleted_run_ends_its_stream_and_a_shutdown_ends_all() {
     run.parts().await;
     runs.parts().await;
     fake.deleted.store(true, Ordering::Relaxed);
-    assert_eq!(run.next().await.unwrap().0, "gone");
+    let (name, data) = run.next().await.unwrap();
+    assert_eq!((name.as_str(), data.is_empty()), ("gone", false), "browsers drop events without data");
     assert_eq!(run.next().await, None);
 
     let mut other = Watcher::new(&app, "/backfill_runs/live", "act").await;
@@ -146,7 +175,8 @@ async fn a_database_that_is_away_is_said_and_so_is_its_return() {
     let mut watcher = Watcher::new(&app, "/backfill_runs/3/live", "act").await;
     watcher.parts().await;
     fake.down.store(true, Ordering::Relaxed);
-    assert_eq!(watcher.next().await.unwrap().0, "away");
+    let (name, data) = watcher.next().await.unwrap();
+    assert_eq!((name.as_str(), data.is_empty()), ("away", false), "browsers drop events without data");
     fake.down.store(false, Ordering::Relaxed);
     let (ids, _) = watcher.parts().await;
     assert!(ids.len() > 3, "all of it anew: {ids:?}");

@@ -91,10 +91,26 @@ async fn a_long_error_is_cut_in_the_list_and_whole_on_its_page() {
     let fake = Arc::new(Fake::new());
     let list = get(&fake, "/backfill_runs/6").await;
     assert!(list.html.len() < 100_000, "{}", list.html.len());
-    assert!(list.text().contains("The whole message"));
+    assert!(list.text().contains("The whole error"));
     assert!(list.text().contains("row 1017: the local time 2013-11-03 01:00 is ambiguous"));
     let batch = get(&fake, "/backfill_runs/6/batches/6").await;
     assert!(batch.html.len() > 1_000_000);
+}
+
+/// What went wrong, why, and where it panicked are three things, wherever an error is shown.
+#[tokio::test]
+async fn an_error_is_laid_out_with_its_causes_and_its_place() {
+    let fake = Arc::new(Fake::new());
+    for path in ["/backfill_runs/6", "/backfill_runs/6/batches/4"] {
+        let html = get(&fake, path).await.html.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            "<pre>row 4017: the local time 2013-11-03 01:00 is ambiguous</pre>",
+            "<p class=\"why\">Caused by</p> <ol class=\"causes\"> <li><pre>two offsets fit</pre></li> <li><pre>the clock was set back</pre></li> </ol>",
+            "<p class=\"where\">Panicked at <code>src&#x2f;zones.rs:12:5</code></p>",
+        ] {
+            assert!(html.contains(part), "{path}: {part} is not in {html}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -221,6 +237,8 @@ async fn the_form_has_an_input_for_every_kind() {
         r#"<input type="password" id="option-token" name="options[token]" value="" required"#,
         r#"name="batch_size" min="1" step="1" value="1000""#,
         r#"name="sleep" min="0" step="any" value="0.25""#,
+        r#"<input type="text" id="queue" name="queue" value="default" list="queues""#,
+        r#"<datalist id="queues"><option value="#,
     ] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
@@ -247,12 +265,14 @@ async fn a_form_becomes_a_run() {
     assert_eq!(new.sleep, Some(std::time::Duration::from_millis(500)));
     assert_eq!(new.start_at.unwrap().to_rfc3339(), "2026-02-01T18:30:00+00:00");
 
-    let unticked =
-        "backfill=add_role_to_employee&options[active_only]=false&options[teams]=&start=now&start_at=2026-02-01T18:30";
+    assert_eq!(new.queue, None, "the backfill's own");
+
+    let unticked = "backfill=add_role_to_employee&options[active_only]=false&options[teams]=&start=now&start_at=2026-02-01T18:30&queue=+slow+";
     post(&fake, "/backfill_runs", unticked).await;
     let new = fake.created.lock().unwrap().remove(0);
     assert_eq!(new.options["active_only"], form(&["false"]));
     assert_eq!(new.options["teams"], form(&[]));
+    assert_eq!(new.queue.as_deref(), Some("slow"));
     assert_eq!(new.start_at, None, "the time is hidden when “now” is chosen");
 }
 
@@ -261,7 +281,7 @@ async fn a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_where() {
     let fake = Arc::new(Fake { refuse: Some(refused_fields), ..Fake::new() });
     let form = "backfill=add_role_to_employee&options[department]=Gone&options[note]=%22%3E%3Cb%3Ekept&options[age]=old\
                 &options[active_only]=false&options[teams]=&options[teams]=earlier&options[ambiguous]=later\
-                &options[token]=hunter2&batch_size=77&limit=5&sleep=1.5&start=at&start_at=2026-02-01T18:30";
+                &options[token]=hunter2&queue=nobody%27s&batch_size=77&limit=5&sleep=1.5&start=at&start_at=2026-02-01T18:30";
     let page = post(&fake, "/backfill_runs", form).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     let html = decoded(&page.html);
@@ -274,6 +294,7 @@ async fn a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_where() {
         r#"value="77""#,
         r#"value="5""#,
         r#"value="1.5""#,
+        r#"name="queue" value="nobody's""#,
         r#"value="at" id="start-at-choice" checked"#,
         r#"value="2026-02-01T18:30""#,
     ] {

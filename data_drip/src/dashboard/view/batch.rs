@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::SHORT;
+use super::{ErrorView, SHORT};
 use crate::dashboard::format::{self, Moment};
 use crate::run::RunBatch;
 
@@ -24,22 +24,6 @@ pub(in crate::dashboard) struct BatchView {
     finished_at: Option<Moment>,
     took: Option<String>,
     error: Option<ErrorView>,
-}
-
-/// An error with its first line for the fold, and whether there is more than is here.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct ErrorView {
-    summary: String,
-    text: String,
-    cut: bool,
-}
-
-impl ErrorView {
-    fn new(error: &str, limit: Option<usize>) -> Self {
-        let (text, cut) = format::shortened(error, limit.unwrap_or(usize::MAX));
-        let first = error.lines().find(|line| !line.trim().is_empty()).unwrap_or("(no message)");
-        Self { summary: format::shortened(first, SHORT).0.into_owned(), text: text.into_owned(), cut }
-    }
 }
 
 fn ending(id: &str) -> String {
@@ -79,18 +63,5 @@ impl BatchView {
     pub(in crate::dashboard) fn running(batch: &RunBatch, now: DateTime<Utc>) -> Self {
         let took = batch.started_at.and_then(|from| (now - from).to_std().ok());
         Self { took: took.map(format::duration), ..Self::new(batch, Some(0)) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_error_is_folded_to_its_first_line() {
-        let error = ErrorView::new("\n  row 7: no such zone\ncaused by: x", Some(12));
-        assert_eq!(error.summary, "  row 7: no such zone");
-        assert_eq!((error.text.chars().count(), error.cut), (13, true));
-        assert!(!ErrorView::new(&"x".repeat(1_000_000), None).cut);
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Who, shown};
+use super::{ErrorView, Who, shown};
 use crate::dashboard::format::{self, Moment};
 use crate::dashboard::page::is_moving;
 use crate::registry::BackfillInfo;
@@ -16,7 +16,7 @@ pub(in crate::dashboard) struct RunView {
     backfill: String,
     status: &'static str,
     who: Option<Who>,
-    error: Option<String>,
+    error: Option<ErrorView>,
     progress: ProgressView,
     counts: CountsView,
     batch_size: String,
@@ -70,7 +70,7 @@ impl RunView {
             backfill: run.backfill.clone(),
             status: run.status.as_str(),
             who: run.backfiller.as_ref().map(Who::from),
-            error: run.error.as_deref().map(|error| format::visible(error).into_owned()),
+            error: run.error.as_deref().map(|error| ErrorView::new(error, None)),
             progress: ProgressView {
                 processed: format::number(progress.processed),
                 total: progress.total.map(|total| format::number(total.count)),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::mysql::{MySql, MySqlConnection};
+use sqlx::Row;
+use sqlx::mysql::{MySql, MySqlConnection, MySqlRow};
 
 use crate::backend::{Backend, KeySpec};
 use crate::batch::{Batch, BatchParts};
@@ -120,4 +121,54 @@ async fn many_pinned_keys_of_every_kind_are_worked_on_and_searched_for() {
         assert!(read <= 3 * i64::try_from(ROWS).unwrap(), "{columns}: {read} looked at");
         assert_eq!(int(batch.conn(), "SELECT COUNT(*) FROM t WHERE n <> 1").await, 0, "{columns}");
     }
+}
+
+#[tokio::test]
+async fn columns_of_every_type_are_read_by_the_element_type() {
+    #[derive(Debug, PartialEq)]
+    struct Everything {
+        mood: String,
+        labels: String,
+        price: String,
+        document: String,
+        count: u64,
+    }
+    impl sqlx::FromRow<'_, MySqlRow> for Everything {
+        fn from_row(row: &MySqlRow) -> sqlx::Result<Self> {
+            Ok(Self {
+                mood: row.try_get("mood")?,
+                labels: row.try_get_unchecked("labels")?,
+                // Without sqlx's features for decimals and JSON: as the database sends them.
+                price: row.try_get_unchecked("price")?,
+                document: row.try_get_unchecked("document")?,
+                count: row.try_get("count")?,
+            })
+        }
+    }
+    let script = "CREATE TABLE t (id binary(16) PRIMARY KEY, mood enum('sad', 'happy'), labels set('a', 'b'),
+            price decimal(10, 2), document json, count bigint unsigned) ENGINE = InnoDB;
+        INSERT INTO t VALUES (UNHEX(REPEAT('0f', 16)), 'happy', 'a,b', 12.30, '{\"a\": [1, null]}', 18446744073709551615)";
+    let Some(mut bench) = Bench::new(script, Scope::table("t")).await else { return };
+    let elements = bench.batch().await.elements::<Everything>().await.unwrap();
+    let [element] = elements.as_slice() else { panic!("one row") };
+    let Everything { mood, labels, price, document, count } = &element.row;
+    assert_eq!((mood.as_str(), labels.as_str(), price.as_str(), *count), ("happy", "a,b", "12.30", u64::MAX));
+    assert_eq!(document, "{\"a\": [1, null]}");
+}
+
+#[tokio::test]
+async fn a_database_and_names_that_have_to_be_quoted_are_found_everywhere() {
+    let script = "CREATE TABLE `Ta``ble ü` (`Id ?1` integer PRIMARY KEY, `Select` text, `from` text) ENGINE = InnoDB;
+        INSERT INTO `Ta``ble ü` VALUES (1, NULL, 'x'), (2, NULL, 'x'), (3, 'z', 'x')";
+    let Some(schema) = Schema::new().await else { return };
+    let mut conn = schema.connect().await;
+    run(&mut conn, script).await;
+    let scope = Scope::table((schema.name(), "Ta`ble ü")).filter(col("Select").is_null());
+    let Some(mut bench) = Bench::new("", scope.clone()).await else { return };
+    let mut batch = bench.batch().await;
+    assert_eq!(batch.len().await.unwrap(), 2);
+    let update = batch.update_all().set("Select", "y").set_expr("from", col("Select"));
+    assert_eq!(update.execute().await.unwrap(), 2);
+    assert_eq!(batch.rows::<(i32, String, String)>().await.unwrap()[1], (2, "y".into(), "y".into()));
+    assert_eq!(batch.delete_all().execute().await.unwrap(), 2);
 }

@@ -18,7 +18,7 @@ use data_drip::backfill::BoxFuture;
 use sqlx::pool::PoolOptions;
 use sqlx::{Connection, Database, MySql, Pool, Postgres};
 
-use self::database::Place;
+pub(crate) use self::database::{Place, drip};
 pub(crate) use self::processes::{FLAG, run as child};
 use crate::handwritten::Loops;
 use crate::machine;

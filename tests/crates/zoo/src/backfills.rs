@@ -5,7 +5,7 @@ use std::time::Duration;
 use data_drip::sqlite::prelude::*;
 use sqlx::AssertSqlSafe;
 
-use crate::moments::{self, Moment, pass, pass_blocking};
+use herd::moments::{self, Moment, pass, pass_blocking};
 
 /// Marks the items of a batch with its number and writes them into the ledger.
 async fn stamp(batch: &mut Batch<'_>) -> data_drip::Result {

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use data_drip::sqlite::prelude::DataDrip;
 use data_drip::{Backfill, Builder, Run, RunId};
+use herd::{Folder, Moment, eventually};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Sqlite, SqlitePool};
-
-use crate::moments::{self, Moment};
-use crate::patience::eventually;
 
 /// How the database survives a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +27,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// A database with rows to process and a ledger that backfills write.
 pub struct Habitat {
-    folder: PathBuf,
+    folder: Folder,
     journal: Journal,
     pool: SqlitePool,
 }
@@ -37,9 +35,8 @@ pub struct Habitat {
 impl Habitat {
     /// A folder with a name for a database, which is not there yet.
     pub fn empty(journal: Journal) -> Self {
-        let folder = std::env::temp_dir().join(format!("data_drip-zoo-{}", uuid::Uuid::now_v7()));
-        std::fs::create_dir(&folder).expect("a folder for temporary files");
-        let options = options(&file(&folder), journal).busy_timeout(BUSY);
+        let folder = Folder::new();
+        let options = options(&file(folder.path()), journal).busy_timeout(BUSY);
         let pool = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options);
         Self { folder, journal, pool }
     }
@@ -90,12 +87,12 @@ impl Habitat {
 
     /// The database file.
     pub fn file(&self) -> PathBuf {
-        file(&self.folder)
+        file(self.folder())
     }
 
     /// Where the moments are, and the logs.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
     /// How the database survives a crash.
@@ -149,7 +146,7 @@ impl Habitat {
     /// When it is not in time.
     pub async fn settled(&self, run: RunId) -> Run {
         let drip = self.drip().await;
-        let Ok(settled) = tokio::time::timeout(crate::PATIENCE, drip.wait(run)).await else {
+        let Ok(settled) = tokio::time::timeout(herd::PATIENCE, drip.wait(run)).await else {
             panic!("the run is not settled: {:?}", drip.run(run).await)
         };
         settled.expect("the run is there")
@@ -157,22 +154,22 @@ impl Habitat {
 
     /// From now on, holds a process at a moment.
     pub fn hold(&self, process: &str, moment: Moment) {
-        std::fs::write(moments::held(&self.folder, process, moment), "").expect("the folder is there");
+        self.folder.hold(process, moment);
     }
 
     /// Lets the process pass.
     pub fn release(&self, process: &str, moment: Moment) {
-        std::fs::remove_file(moments::held(&self.folder, process, moment)).expect("it was held");
+        self.folder.release(process, moment);
     }
 
     /// From now on, every process dies where [`Doomed`](crate::backfills::Doomed) says.
     pub fn doom(&self) {
-        std::fs::write(moments::doomed(&self.folder), "").expect("the folder is there");
+        self.folder.doom();
     }
 
     /// Lets them live.
     pub fn redeem(&self) {
-        std::fs::remove_file(moments::doomed(&self.folder)).expect("it was doomed");
+        self.folder.redeem();
     }
 
     /// Waits until the process is there.
@@ -180,19 +177,7 @@ impl Habitat {
     /// # Panics
     /// When it does not come in time.
     pub async fn reached(&self, process: &str, moment: Moment) {
-        let reached = moments::reached(&self.folder, process, moment);
-        eventually(&format!("{process} comes to {moment}"), async || reached.exists()).await;
-    }
-}
-
-impl Drop for Habitat {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("kept for a look: {}", self.folder.display());
-        } else {
-            // What cannot be removed is temporary all the same.
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
+        self.folder.reached(process, moment).await;
     }
 }
 

@@ -13,11 +13,10 @@ pub mod backfills;
 #[cfg(unix)]
 mod child;
 mod habitat;
-pub mod moments;
-mod patience;
 
 #[cfg(unix)]
-pub use child::{Child, Leave, Orders, serve};
+pub use child::{Leave, Orders, serve};
 pub use habitat::{Habitat, Journal};
-pub use moments::Moment;
-pub use patience::{PATIENCE, eventually};
+#[cfg(unix)]
+pub use herd::Child;
+pub use herd::{Moment, PATIENCE, eventually, moments};

@@ -1,4 +1,4 @@
-//! Places in a backfill at which a test can hold one process, by files in the habitat's folder.
+//! Places in a backfill at which a test can hold one process, by files in the test's folder.
 //!
 //! A file is what both sides can see whatever state the process is in. A process that nobody holds passes at once.
 
@@ -23,7 +23,7 @@ pub enum Moment {
     Written,
     /// After user code has rolled the batch's transaction back by hand.
     RolledBack,
-    /// Where [`Doomed`](crate::backfills::Doomed) dies, once a test has doomed it.
+    /// Where a process dies, once a test has doomed it.
     Doom,
     /// The process was asked to end.
     Asked,
@@ -69,7 +69,10 @@ pub(crate) fn doomed(folder: &Path) -> PathBuf {
 }
 
 /// Aborts this process, if a test has doomed it; never the test's own.
-pub(crate) fn die_if_doomed() {
+///
+/// # Panics
+/// When the folder is gone.
+pub fn die_if_doomed() {
     if HERE.get().is_some_and(|here| doomed(&here.folder).exists()) {
         tell(Moment::Doom);
         std::process::abort();
@@ -91,9 +94,12 @@ fn stays(moment: Moment) -> bool {
 }
 
 /// Shows that this process is there.
-pub(crate) fn tell(moment: Moment) {
+///
+/// # Panics
+/// When the folder is gone.
+pub fn tell(moment: Moment) {
     if let Some(Here { folder, process }) = HERE.get() {
-        std::fs::write(reached(folder, process, moment), "").expect("the habitat's folder is there");
+        std::fs::write(reached(folder, process, moment), "").expect("the folder is there");
     }
 }
 
