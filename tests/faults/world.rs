@@ -114,6 +114,12 @@ pub struct Given {
 }
 
 impl Orders<'_> {
+    /// How long it keeps its batches without a beat.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.given.lease = lease;
+        self
+    }
+
     /// How long it lets a batch finish when it is asked to end.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.given.grace = grace;
