@@ -5,7 +5,17 @@
 
 #[path = "support/mysql.rs"]
 pub mod database;
+mod direct;
+#[cfg(unix)]
+mod processes;
 mod suite;
+
+#[cfg(unix)]
+#[test]
+#[ignore = "the entrance of child processes: by itself it does nothing"]
+fn child_process() {
+    herd::serve(processes::execute);
+}
 
 /// What only MySQL and MariaDB do.
 mod dialect {

@@ -3,9 +3,21 @@
 #![cfg(feature = "postgres")]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary: nobody sees it from outside")]
 
+#[path = "suite/calls.rs"]
+mod calls;
 #[path = "support/postgres.rs"]
 pub mod database;
+mod direct;
+#[cfg(unix)]
+mod processes;
 mod suite;
+
+#[cfg(unix)]
+#[test]
+#[ignore = "the entrance of child processes: by itself it does nothing"]
+fn child_process() {
+    herd::serve(processes::execute);
+}
 
 /// What only PostgreSQL does.
 mod dialect {

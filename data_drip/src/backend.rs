@@ -369,6 +369,14 @@ pub trait Backend: Database + Sealed {
     /// Whether another process is stopping the run now and waits for its batches.
     #[doc(hidden)]
     fn is_called_to_stop(pool: &Pool<Self>, run: RunId) -> bool;
+    /// Wakes the workers of all processes, where the database can: with the commit of the transaction that this is part of.
+    #[doc(hidden)]
+    fn notify(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
+    /// Opens a connection that stands for a worker, where a database can show that one lives; `None` where it cannot.
+    #[doc(hidden)]
+    fn presence(
+        options: Arc<ConnectOptions<Self>>,
+    ) -> BoxFuture<'static, sqlx::Result<Option<Box<dyn Presence<Self>>>>>;
     /// Whether other connections can read while this one's transaction writes, and see what was before it.
     #[doc(hidden)]
     fn reads_beside_writer(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<bool>>;
@@ -393,6 +401,43 @@ pub trait Backend: Database + Sealed {
 pub(crate) type ConnectOptions<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
 
 pub(crate) trait Sealed {}
+
+/// A connection of its own that stands for a worker: it holds a lock as long as it is open, which others can see, and hears
+/// when they call.
+#[doc(hidden)]
+pub trait Presence<DB: Database>: Send {
+    /// The number of its lock.
+    fn token(&self) -> i64;
+    /// Resolves when somebody has called; never where the database passes on no calls. Dropped half-way, nothing is lost.
+    fn heard(&mut self) -> BoxFuture<'_, sqlx::Result<Call>>;
+    /// Has the database show that it is what it should be: what was heard meanwhile, or that it is not. A pooler in between
+    /// can have given the lock, and the calls, to somebody else. `other` is any connection but this.
+    fn prove<'p>(&'p mut self, other: &'p mut DB::Connection) -> BoxFuture<'p, sqlx::Result<Proof>>;
+    /// Gives up the lock, and closes the connection.
+    fn leave(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// What a worker hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Call {
+    /// There may be work.
+    Work,
+    /// Somebody asks whether calls are heard.
+    Test,
+}
+
+/// What a presence turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Proof {
+    /// It holds its lock, and has heard this.
+    Heard(Call),
+    /// It holds its lock; nobody calls on this database.
+    Held,
+    /// Something in between keeps the calls, or the lock is not its own.
+    Void,
+}
 
 /// Control over one connection.
 #[doc(hidden)]

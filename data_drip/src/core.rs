@@ -52,6 +52,8 @@ pub(crate) struct Signals {
     pub(crate) work: Notify,
     /// There may be a run to plan, or room for more batches.
     pub(crate) plan: Notify,
+    /// Something may have begun in a process that had nothing to do.
+    pub(crate) alert: Notify,
     /// Claims of the runs whose planners wait for some.
     claims: Mutex<HashMap<RunId, Arc<Counter>>>,
     /// Some run changed.
@@ -130,6 +132,13 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Signals {
+    /// Wakes every part of this process: somebody, here or elsewhere, has made work.
+    pub(crate) fn stir(&self) {
+        self.alert.notify_waiters();
+        self.plan.notify_waiters();
+        self.work.notify_waiters();
+    }
+
     /// Enters a claim; the token is cancelled when the batch has to be rolled back.
     pub(crate) fn depart(&self, claim: &Claim) -> CancellationToken {
         if let Some(counter) = locked(&self.claims).get(&claim.batch.run_id) {

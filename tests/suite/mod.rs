@@ -8,15 +8,10 @@ pub mod backfills;
 mod errors;
 mod fleet;
 pub mod gate;
-#[cfg(all(feature = "dashboard", feature = "logs"))]
-mod pages;
 mod previews;
 mod runs;
 #[path = "../support/stamp.rs"]
-mod stamp;
-#[cfg(all(feature = "dashboard", feature = "logs"))]
-mod streams;
-mod trips;
+pub mod stamp;
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +22,7 @@ use crate::database::prelude::DataDrip;
 use crate::database::{Database, Db};
 
 /// How long anything may take that is to come; far more than it does take.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Looks again and again until there is something.
 pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {

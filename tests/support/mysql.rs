@@ -162,6 +162,25 @@ impl Database {
         builder_on(MySqlPoolOptions::new().max_connections(8).connect_lazy_with(self.place.telling()))
     }
 
+    /// Ends the connections that stand for workers, those that hold batches or all, from the server's side. How many
+    /// they were.
+    pub async fn terminate_presences(&self, holding: bool) -> i64 {
+        let of = if holding {
+            "IN (SELECT worker FROM data_drip_backfill_run_batches WHERE status = 'running')"
+        } else {
+            "IS NOT NULL"
+        };
+        let held = "SELECT CAST(IS_USED_LOCK(CONCAT('data_drip/', token)) AS SIGNED) FROM data_drip_worker_locks";
+        let held = AssertSqlSafe(format!("{held} WHERE worker {of}"));
+        let connections: Vec<Option<i64>> = sqlx::query_scalar(held).fetch_all(&self.pool).await.unwrap();
+        let mut ended = 0;
+        for connection in connections.into_iter().flatten() {
+            self.run(&format!("KILL CONNECTION {connection}")).await;
+            ended += 1;
+        }
+        ended
+    }
+
     /// How many batches of this database are in a [`LONG`] statement.
     pub async fn long_running(&self) -> i64 {
         self.number(

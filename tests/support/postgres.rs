@@ -35,11 +35,29 @@ pub const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /// How a `COMMIT` goes over the wire.
 pub const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 
-/// Where a process finds its schema.
+/// Whether the engine goes by way of the pooler that `DATA_DRIP_TEST_PGBOUNCER` names: in the tests that are about that. It
+/// tells databases apart, and takes no `search_path`.
+fn is_pooled() -> bool {
+    env!("CARGO_CRATE_NAME") == "pgbouncer"
+}
+
+/// What a variable says; `None`, loudly, where it is not set.
+pub fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok();
+    if value.is_none() {
+        let test = std::thread::current();
+        // Straight to the file: what a passing test prints is not shown.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {} ({name} is not set)", test.name().unwrap_or("a test"));
+    }
+    value
+}
+
+/// Where a process finds its schema; its database, where it goes by way of a pooler.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     url: String,
     pub name: String,
+    pooler: Option<String>,
 }
 
 fn builder_on(pool: PgPool) -> Builder<Db> {
@@ -49,7 +67,14 @@ fn builder_on(pool: PgPool) -> Builder<Db> {
 impl Place {
     /// With statements that sqlx tells `tracing` of.
     fn telling(&self) -> PgConnectOptions {
-        PgConnectOptions::from_str(&self.url).unwrap().options([("search_path", &self.name)])
+        let server = PgConnectOptions::from_str(&self.url).unwrap();
+        if self.pooler.is_some() { server.database(&self.name) } else { server.options([("search_path", &self.name)]) }
+    }
+
+    /// By way of the pooler, as a host that knows nothing of it would go; `None` where there is none.
+    pub fn pooled(&self) -> Option<PgConnectOptions> {
+        let pooler = PgConnectOptions::from_str(self.pooler.as_ref()?).unwrap();
+        Some(pooler.database(&self.name).disable_statement_logging())
     }
 
     fn options(&self) -> PgConnectOptions {
@@ -58,7 +83,9 @@ impl Place {
 
     /// On a pool of its own, as each process has one; with a short poll and lease.
     pub fn builder(&self) -> Builder<Db> {
-        builder_on(self.pool(8))
+        let pooled = self.pooled().map(|options| options.statement_cache_capacity(0));
+        let options = pooled.unwrap_or_else(|| self.options());
+        builder_on(PgPoolOptions::new().max_connections(8).connect_lazy_with(options))
     }
 
     /// A pool of so many connections.
@@ -81,7 +108,7 @@ impl Place {
         let mut url: url::Url = self.url.parse().unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(port)).unwrap();
-        Self { url: url.into(), name: self.name.clone() }
+        Self { url: url.into(), ..self.clone() }
     }
 }
 
@@ -94,25 +121,23 @@ pub struct Database {
 impl Database {
     /// `None`, loudly, where no server is named.
     pub async fn empty() -> Option<Self> {
-        let Ok(url) = std::env::var("DATA_DRIP_TEST_POSTGRES") else {
-            let test = std::thread::current();
-            // Straight to the file: what a passing test prints is not shown.
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: {} (DATA_DRIP_TEST_POSTGRES is not set)",
-                test.name().unwrap_or("a test")
-            );
-            return None;
-        };
-        Some(Self::on(&url).await)
+        let url = variable("DATA_DRIP_TEST_POSTGRES")?;
+        let pooler = if is_pooled() { Some(variable("DATA_DRIP_TEST_PGBOUNCER")?) } else { None };
+        Some(Self::at(&url, pooler).await)
     }
 
     /// On the server with this URL.
     pub async fn on(url: &str) -> Self {
+        Self::at(url, None).await
+    }
+
+    async fn at(url: &str, pooler: Option<String>) -> Self {
         let server = PgConnectOptions::from_str(url).unwrap().disable_statement_logging();
-        let place = Place { url: url.to_owned(), name: format!("data_drip_{}", uuid::Uuid::now_v7().simple()) };
+        let name = format!("data_drip_{}", uuid::Uuid::now_v7().simple());
+        let create = format!("CREATE {} {name}", if pooler.is_some() { "DATABASE" } else { "SCHEMA" });
+        let place = Place { url: url.to_owned(), name, pooler };
         let mut conn = server.connect().await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {}", place.name))).execute(&mut conn).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut conn).await.unwrap();
         conn.close().await.unwrap();
         let pool = place.pool(8);
         Self { place, pool }
@@ -162,7 +187,7 @@ impl Database {
 
     /// How many batches of this schema are in a [`LONG`] statement.
     pub async fn long_running(&self) -> i64 {
-        let long = self.of_batches("a.query LIKE 'SELECT pg_sleep(300)%' AND a.state = 'active'");
+        let long = Self::of_batches("a.query LIKE 'SELECT pg_sleep(300)%' AND a.state = 'active'");
         self.number(&format!("SELECT count(*) {long}")).await
     }
 
@@ -170,8 +195,8 @@ impl Database {
     /// they are gone: whoever tries again would wait for their locks. How many they were.
     pub async fn terminate_batches(&self) -> i64 {
         let ended =
-            self.number(&format!("SELECT count(pg_terminate_backend(a.pid)) {}", self.of_batches("true"))).await;
-        let left = format!("SELECT count(*) {}", self.of_batches("true"));
+            self.number(&format!("SELECT count(pg_terminate_backend(a.pid)) {}", Self::of_batches("true"))).await;
+        let left = format!("SELECT count(*) {}", Self::of_batches("true"));
         herd::eventually("they are gone", async || self.number(&left).await == 0).await;
         ended
     }
@@ -189,33 +214,55 @@ impl Database {
         ended.unwrap_or(0)
     }
 
-    fn of_batches(&self, condition: &str) -> String {
+    fn of_batches(condition: &str) -> String {
         format!(
-            "FROM pg_stat_activity a WHERE a.application_name LIKE 'data_drip %' AND {condition} AND EXISTS (
+            "FROM pg_stat_activity a WHERE a.application_name LIKE 'data_drip %' AND {condition}
+             AND a.datname = current_database() AND EXISTS (
                  SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
-                 WHERE l.pid = a.pid AND c.relnamespace = '{}'::regnamespace)",
-            self.place.name
+                 WHERE l.pid = a.pid AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND c.relnamespace = current_schema()::regnamespace)"
         )
+    }
+
+    /// Ends the connections that stand for workers, those that hold batches or all, from the server's side. How many
+    /// they were.
+    pub async fn terminate_presences(&self, holding: bool) -> i64 {
+        let of = if holding {
+            "IN (SELECT worker FROM data_drip_backfill_run_batches WHERE status = 'running')"
+        } else {
+            "IS NOT NULL"
+        };
+        self.number(&format!(
+            "SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN data_drip_worker_locks w ON w.token = l.objid::bigint
+             WHERE l.locktype = 'advisory' AND l.classid = 1684632682 AND w.worker {of}
+                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ))
+        .await
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("kept for a look: schema {}", self.place.name);
+            eprintln!("kept for a look: {}", self.place.name);
             return;
         }
-        let (options, name) = (self.place.options(), self.place.name.clone());
+        let server = PgConnectOptions::from_str(&self.place.url).unwrap().disable_statement_logging();
+        let (name, pooled) = (self.place.name.clone(), self.place.pooler.is_some());
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let mut conn = options.connect().await.unwrap();
-                let script = format!("SET lock_timeout = '5s'; DROP SCHEMA {name} CASCADE");
+                let mut conn = server.connect().await.unwrap();
+                let script = if pooled {
+                    format!("DROP DATABASE {name} WITH (FORCE)")
+                } else {
+                    format!("SET lock_timeout = '5s'; DROP SCHEMA {name} CASCADE")
+                };
                 sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut conn).await.unwrap();
             });
         });
         if dropping.join().is_err() {
-            eprintln!("left behind: schema {}", self.place.name);
+            eprintln!("left behind: {}", self.place.name);
         }
     }
 }

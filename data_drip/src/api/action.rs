@@ -69,8 +69,7 @@ impl<'a, DB: Backend> Action<'a, DB> {
             tracing::debug!(run = id.0, %status, batches = json_list(&batches), "batches changed with their run");
             core.hooks.announce(Event::Batches(id, status, batches));
         }
-        core.signals.plan.notify_waiters();
-        core.signals.work.notify_waiters();
+        core.signals.stir();
         core.signals.changed.notify_waiters();
         if request == Request::Delete {
             return Ok(before);

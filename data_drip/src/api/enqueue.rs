@@ -82,7 +82,7 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
     /// Writes the run in the host's transaction: it exists if and only if that commits.
     ///
     /// The scope is not looked at for rows, and no hook tells of its creation: whether and when the host commits is not
-    /// known here. Workers find it by polling.
+    /// known here. On PostgreSQL that commit wakes workers; elsewhere they find it by polling.
     pub fn in_tx(mut self, conn: &'a mut DB::Connection) -> Self {
         self.conn = Some(conn);
         self
@@ -109,7 +109,7 @@ impl<DB: Backend> Asked<'_, DB> {
         let run = found.ok_or_else(|| super::no_run(id))?;
         tracing::info!(run = run.id.0, backfill = run.backfill, status = %run.status, "a run was asked for");
         self.core.hooks.announce(Event::Run(run.id, run.status));
-        self.core.signals.plan.notify_waiters();
+        self.core.signals.stir();
         Ok(run)
     }
 
@@ -151,6 +151,8 @@ async fn insert<DB: Backend>(conn: &mut DB::Connection, new: &NewRun) -> sqlx::R
     match runs::insert::<DB>(conn, new).await? {
         Ok(id) => {
             runs::event::<DB>(conn, id, "enqueued", new.backfiller.as_ref(), None).await?;
+            // With the commit of whatever transaction this is.
+            DB::notify(conn).await?;
             Ok(Ok(id))
         }
         Err(other) => {

@@ -126,18 +126,20 @@ impl<DB: Backend> Attempt<DB> {
             Ok(code) => self.transaction(link, &code).await,
             Err(Unfit::Database(error)) if !is_answer(&error) => {
                 link.discard();
-                (None, self.unfit(error.into()))
+                (None, self.unfit(error.into()).await)
             }
-            Err(unfit) => (Some(link), self.unfit(unfit)),
+            Err(unfit) => (Some(link), self.unfit(unfit).await),
         }
     }
 
-    fn unfit(&self, unfit: Unfit) -> Ended {
+    async fn unfit(&self, unfit: Unfit) -> Ended {
+        let run = self.claim.batch.run_id;
         match unfit {
+            Unfit::Code(error) if self.engine.leaves_to_younger(run, &error).await => RELEASED,
             Unfit::Code(error) => Ended::Unfinished(Unfinished::GaveUp { error: error.to_string(), counted: false }),
             Unfit::Table(error) => {
-                tracing::error!(run = self.claim.batch.run_id.0, %error, "this process refuses the run");
-                self.engine.refuse(self.claim.batch.run_id);
+                tracing::error!(run = run.0, %error, "this process refuses the run");
+                self.engine.refuse(run);
                 RELEASED
             }
             Unfit::Database(error) => transient(&self.claim, error.to_string()),

@@ -15,12 +15,13 @@ use crate::backend::Backend;
 use crate::core::{Core, Flight};
 use crate::executor::Engine;
 use crate::executor::answer::{self, ask, is_answer, within};
+use crate::executor::presence::{self, Pace};
 use crate::run::BatchId;
 use crate::store::batches::{self, Held, Unfinished};
 use crate::store::workers::{self, Incarnation};
 
 /// How often batches in flight are compared with the database.
-const WATCH: Duration = Duration::from_secs(1);
+pub(super) const WATCH: Duration = Duration::from_secs(1);
 
 /// The least that an answer to a beat is given: a connection may have to be opened for it.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -124,6 +125,7 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
         core: Arc::clone(&engine.core),
         worker: engine.worker.clone(),
         lease: Arc::clone(&engine.lease),
+        pace: Arc::clone(&engine.pace),
         stop: heart.stop.clone(),
     };
     let stopped = heart.stopped.clone().drop_guard();
@@ -140,7 +142,7 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
         let _stopped = stopped;
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(async {
-                let pool = PoolOptions::<DB>::new().max_connections(2).connect_lazy_with((*options).clone());
+                let pool = PoolOptions::<DB>::new().max_connections(3).connect_lazy_with((*options).clone());
                 live(&pulse, pool.clone()).await;
                 answer::close(&pool).await;
             }),
@@ -156,19 +158,21 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
 /// Beats and watches until told to stop.
 async fn live<DB: Backend>(heart: &Pulse<DB>, pool: Pool<DB>) {
     // Side by side: on SQLite a beat waits as long as a batch holds the write lock, which is when watching matters.
-    tokio::join!(heart.beat(&pool), heart.watch(&pool));
+    tokio::join!(heart.beat(&pool), heart.watch(&pool), presence::attend(heart, &pool));
 }
 
-struct Pulse<DB: Backend> {
-    core: Arc<Core<DB>>,
-    worker: Incarnation,
+/// What the heart's parts share.
+pub(super) struct Pulse<DB: Backend> {
+    pub(super) core: Arc<Core<DB>>,
+    pub(super) worker: Incarnation,
+    pub(super) pace: Arc<Pace>,
+    pub(super) stop: CancellationToken,
     lease: Arc<Lease>,
-    stop: CancellationToken,
 }
 
 impl<DB: Backend> Pulse<DB> {
     /// Whether to go on after the pause.
-    async fn pause(&self, pause: Duration) -> bool {
+    pub(super) async fn pause(&self, pause: Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
             () = tokio::time::sleep(pause) => true,
@@ -218,8 +222,7 @@ impl<DB: Backend> Pulse<DB> {
         renewed?;
         self.lease.renew(before);
         if self.lease.beats() == 1 {
-            self.core.signals.work.notify_waiters();
-            self.core.signals.plan.notify_waiters();
+            self.core.signals.stir();
         }
         *strays = self.give_strays_back(&mut conn, strays).await?;
         Ok(())

@@ -9,15 +9,16 @@ mod attempt;
 mod code;
 mod lease;
 mod planner;
+mod presence;
 mod schedule;
 mod scribe;
 mod slot;
 mod sweep;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Pool;
 use sqlx::pool::PoolOptions;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use self::answer::ask;
 use self::code::Codes;
 use self::lease::Lease;
+use self::presence::Pace;
 use self::scribe::Desk;
 use crate::api::DataDrip;
 use crate::backend::{Backend, ConnectOptions};
@@ -39,6 +41,9 @@ use crate::status::RunStatus;
 use crate::store::batches::Wanted;
 use crate::store::workers::Incarnation;
 use crate::store::{json_list, runs, workers};
+
+/// How long a run is left to processes that were started later, before it is looked whether they are still there.
+const FOR_YOUNGER: Duration = Duration::from_secs(30);
 
 /// What the parts of one worker share.
 pub(crate) struct Engine<DB: Backend> {
@@ -57,10 +62,11 @@ pub(crate) struct Engine<DB: Backend> {
     worker: Incarnation,
     wanted: Wanted,
     lease: Arc<Lease>,
+    pace: Arc<Pace>,
     codes: Codes<DB>,
     desk: Desk,
-    /// Runs whose pinned table or key is not what this process's code says: left to others.
-    refused: Mutex<HashSet<RunId>>,
+    /// Runs that this process leaves to others, and until when: what is pinned or stored is not what its code says.
+    refused: Mutex<HashMap<RunId, Option<Instant>>>,
     /// Held shared by each batch and each run being prepared, alone by one that a process died of.
     alone: RwLock<()>,
     /// Nothing new is begun.
@@ -97,12 +103,41 @@ impl<DB: Backend> Engine<DB> {
         self.core.turn().await
     }
 
-    fn refused(&self) -> Vec<RunId> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    /// How often a part of this process looks for work by itself.
+    fn poll_interval(&self) -> Duration {
+        self.pace.of_parts(self.core.config.poll_interval)
     }
 
+    fn refused(&self) -> Vec<RunId> {
+        let now = Instant::now();
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|_, until| until.is_none_or(|until| until > now));
+        refused.keys().copied().collect()
+    }
+
+    /// Leaves a run to others for good.
     fn refuse(&self, run: RunId) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(run, None);
+    }
+
+    /// Whether options that do not fit this process's code are left to the code of others, for a while: in the middle of a
+    /// deploy, whoever was started last knows best.
+    async fn leaves_to_younger(&self, run: RunId, error: &Error) -> bool {
+        if error.kind() != ErrorKind::Invalid {
+            return false;
+        }
+        let shown = async { workers::show::<DB>(&mut *self.pool.acquire().await?).await };
+        // Not known now: it is asked again.
+        let left = shown.await.map_or(true, |shown| {
+            let own = shown.iter().find(|worker| worker.id == self.worker.id).map(|worker| worker.started_at);
+            shown.iter().any(|worker| worker.alive && Some(worker.started_at) > own)
+        });
+        if left {
+            tracing::warn!(run = run.0, %error, "this process leaves the run to younger ones");
+            let until = Instant::now() + FOR_YOUNGER;
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(run, Some(until));
+        }
+        left
     }
 
     /// How long an answer may take that no claim depends on.
@@ -180,6 +215,7 @@ impl<DB: Backend> DataDrip<DB> {
         let (desk, inbox) = Desk::new();
         let engine = Arc::new(Engine {
             lease: Arc::new(Lease::new(config.lease)),
+            pace: Arc::default(),
             core: Arc::clone(&core),
             pool,
             writing,

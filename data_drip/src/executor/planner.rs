@@ -103,7 +103,7 @@ pub(super) async fn plan<DB: Backend>(engine: Arc<Engine<DB>>) {
         tokio::select! {
             () = engine.draining.cancelled() => break,
             () = signal => {}
-            () = tokio::time::sleep(schedule::jittered(engine.core.config.poll_interval)) => {}
+            () = tokio::time::sleep(schedule::jittered(engine.poll_interval())) => {}
         }
     }
     // Each gives its role back.
@@ -341,7 +341,11 @@ impl<DB: Backend> Planner<'_, DB> {
             let error = format!("given up: {} processes died while they prepared this run", plan.losses);
             return Err(Halt::Refused(error));
         }
-        let instance = self.engine.core.instance_of(run).map_err(|error| Halt::Refused(error.to_string()))?;
+        let instance = match self.engine.core.instance_of(run) {
+            Ok(instance) => instance,
+            Err(error) if self.engine.leaves_to_younger(run.id, &error).await => return Err(Halt::Over),
+            Err(error) => return Err(Halt::Refused(error.to_string())),
+        };
         if !plan.prepared {
             self.prepare(run, &*instance, alone.is_some()).await?;
         }

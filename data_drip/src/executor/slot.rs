@@ -91,9 +91,15 @@ impl<DB: Backend> Slot<DB> {
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);
         let pause = match self.claim().await {
-            Ok(Found::Batch(claim)) => return Some(*claim),
+            Ok(Found::Batch(claim)) => {
+                if engine.pace.is_idle() {
+                    // The other parts of this process look seldom: there is more where this came from.
+                    engine.core.signals.alert.notify_waiters();
+                }
+                return Some(*claim);
+            }
             Ok(Found::Contended) => schedule::jittered(CONTENDED),
-            Ok(Found::Nothing) => schedule::jittered(engine.core.config.poll_interval),
+            Ok(Found::Nothing) => schedule::jittered(engine.poll_interval()),
             Err(error) => {
                 // A busy database is everyday life on SQLite; anything else should be seen.
                 if DB::is_transient(&error) {

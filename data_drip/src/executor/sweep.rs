@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::executor::answer::ask;
@@ -14,42 +15,90 @@ use crate::store::{runs, workers};
 
 /// Sweeps until the engine drains.
 pub(super) async fn sweep<DB: Backend>(engine: Arc<Engine<DB>>) {
-    let mut suspects = Suspects::default();
+    let mut sweeper = Sweeper { engine: Arc::clone(&engine), suspects: Suspects::default(), swept: None };
     let pause = engine.core.config.poll_interval.min(engine.lease.interval());
     loop {
-        if let Err(error) = round(&engine, &mut suspects).await {
+        let signal = engine.core.signals.alert.notified();
+        tokio::pin!(signal);
+        signal.as_mut().enable();
+        let due_in = sweeper.round().await.unwrap_or_else(|error| {
             tracing::debug!(%error, "a sweep did not get through");
-        }
+            None
+        });
+        let pause = schedule::jittered(engine.pace.of_sweep(pause));
         tokio::select! {
             () = engine.draining.cancelled() => return,
-            () = tokio::time::sleep(schedule::jittered(pause)) => {}
+            () = signal => {}
+            () = tokio::time::sleep(due_in.map_or(pause, |due_in| pause.min(due_in + MOMENT))) => {}
         }
     }
 }
 
-async fn round<DB: Backend>(engine: &Arc<Engine<DB>>, suspects: &mut Suspects) -> sqlx::Result<()> {
-    let (due, settleable, looks) = ask!(engine.pool, engine.patience(), |conn| async {
-        Ok((runs::due::<DB>(conn).await?, runs::settleable::<DB>(conn).await?, workers::look::<DB>(conn).await?))
-    })?;
+/// A start time has come when it is over.
+const MOMENT: Duration = Duration::from_millis(1);
+
+struct Sweeper<DB: Backend> {
+    engine: Arc<Engine<DB>>,
+    suspects: Suspects,
+    /// When it was last looked for what is left behind.
+    swept: Option<Instant>,
+}
+
+impl<DB: Backend> Sweeper<DB> {
+    /// Looks for work, for all parts of this process, and does what nobody else does; how long it is until the next run is
+    /// due.
+    async fn round(&mut self) -> sqlx::Result<Option<Duration>> {
+        let engine = Arc::clone(&self.engine);
+        let calls = engine.pace.calls();
+        let activity = ask!(engine.pool, engine.patience(), |conn| runs::activity::<DB>(conn))?;
+        let due = activity.due_in == Some(Duration::ZERO);
+        let was_idle = engine.pace.is_idle();
+        engine.pace.set_idle(!activity.active && !due, calls);
+        if activity.active && was_idle {
+            engine.core.signals.work.notify_waiters();
+            engine.core.signals.plan.notify_waiters();
+        }
+        if due {
+            begin_due(&engine).await?;
+        }
+        if activity.active || self.swept.is_none_or(|swept| swept.elapsed() >= engine.lease.interval()) {
+            self.swept = Some(Instant::now());
+            self.sweep().await?;
+        }
+        Ok(activity.due_in)
+    }
+
+    async fn sweep(&mut self) -> sqlx::Result<()> {
+        let engine = &self.engine;
+        let (settleable, looks) = ask!(engine.pool, engine.patience(), |conn| async {
+            Ok((runs::settleable::<DB>(conn).await?, workers::look::<DB>(conn).await?))
+        })?;
+        for run in settleable {
+            engine.settle(run).await;
+        }
+        let forgettable = looks.iter().any(|look| look.forgettable && !look.holds);
+        let (own_beats, late) = engine.lease.punctuality();
+        let gone = self.suspects.gone(&engine.worker.id, &looks, engine.pace.grace());
+        for dead in self.suspects.dead(&engine.worker.id, looks, late, own_beats).iter().chain(&gone) {
+            if let Err(error) = take_over(engine, dead).await {
+                tracing::debug!(worker = dead.id, %error, "could not take over now");
+            }
+        }
+        if forgettable {
+            let _turn = engine.turn().await;
+            ask!(engine.writing, engine.patience(), |conn| workers::forget::<DB>(conn))?;
+        }
+        Ok(())
+    }
+}
+
+async fn begin_due<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<()> {
+    let due = ask!(engine.pool, engine.patience(), |conn| runs::due::<DB>(conn))?;
     for run in due {
         // A busy database must not keep this round from all that follows.
         if let Err(error) = begin(engine, run).await {
             tracing::debug!(run = run.0, %error, "could not begin a run that is due now");
         }
-    }
-    for run in settleable {
-        engine.settle(run).await;
-    }
-    let forgettable = looks.iter().any(|look| look.forgettable && !look.holds);
-    let (own_beats, late) = engine.lease.punctuality();
-    for dead in suspects.dead(&engine.worker.id, looks, late, own_beats) {
-        if let Err(error) = take_over(engine, &dead).await {
-            tracing::debug!(worker = dead.id, %error, "could not take over now");
-        }
-    }
-    if forgettable {
-        let _turn = engine.turn().await;
-        ask!(engine.writing, engine.patience(), |conn| workers::forget::<DB>(conn))?;
     }
     Ok(())
 }
@@ -88,8 +137,15 @@ async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::
 /// Only a worker whose lease has run out by the database's clock, and which did not beat while this one did, is dead:
 /// a clock that jumps shows one of the two only. And on SQLite a neighbour's long batch keeps everybody from beating:
 /// as long as this worker's own beats are late, nobody else's silence says much.
+///
+/// A worker whose lock is free is gone, and its lease need not be waited for. Two looks must see it: who has just lost its
+/// connection says that no lock stands for it any more, and needs a moment to do so.
 #[derive(Default)]
-struct Suspects(HashMap<String, Suspect>);
+struct Suspects {
+    silent: HashMap<String, Suspect>,
+    /// Free locks of the last look, and when they were first seen.
+    free: HashMap<i64, Instant>,
+}
 
 struct Suspect {
     beat: Option<i64>,
@@ -107,12 +163,28 @@ const MUCH_PATIENCE: u64 = 6;
 const PATIENCE: u64 = 2;
 
 impl Suspects {
+    /// Whoever is gone by its lock, after a time of grace; nobody without.
+    fn gone(&mut self, own: &str, looks: &[Look], grace: Option<Duration>) -> Vec<Look> {
+        let before = std::mem::take(&mut self.free);
+        let Some(grace) = grace else { return Vec::new() };
+        let mut gone = Vec::new();
+        for look in looks.iter().filter(|look| look.holds && look.id != own) {
+            let Some(token) = look.freed else { continue };
+            let since = before.get(&token).copied().unwrap_or_else(Instant::now);
+            if since.elapsed() >= grace {
+                gone.push(look.clone());
+            }
+            self.free.insert(token, since);
+        }
+        gone
+    }
+
     /// Takes a look; whoever is dead by it.
     fn dead(&mut self, own: &str, looks: Vec<Look>, late: bool, own_beats: u64) -> Vec<Look> {
         let mut dead = Vec::new();
         let mut seen = HashMap::new();
         for look in looks.into_iter().filter(|look| look.holds && look.id != own) {
-            let before = self.0.remove(&look.id).filter(|before| before.beat == look.beat);
+            let before = self.silent.remove(&look.id).filter(|before| before.beat == look.beat);
             let mut suspect = before.unwrap_or(Suspect { beat: look.beat, since: own_beats, in_time_since: own_beats });
             if late {
                 suspect.in_time_since = own_beats;
@@ -125,7 +197,7 @@ impl Suspects {
                 seen.insert(look.id, suspect);
             }
         }
-        self.0 = seen;
+        self.silent = seen;
         dead
     }
 }
@@ -134,8 +206,10 @@ impl Suspects {
 mod tests {
     use super::*;
 
+    const GRACE: Duration = Duration::from_secs(1);
+
     fn look(beat: i64, expired: bool) -> Vec<Look> {
-        vec![Look { id: "other".into(), beat: Some(beat), expired, holds: true, forgettable: false }]
+        vec![Look { id: "other".into(), beat: Some(beat), expired, holds: true, forgettable: false, freed: None }]
     }
 
     fn is_dead(suspects: &mut Suspects, looks: Vec<Look>, late: bool, own_beats: u64) -> bool {
@@ -192,9 +266,45 @@ mod tests {
     #[test]
     fn a_holder_without_a_row_is_looked_at_twice_as_well() {
         let mut suspects = Suspects::default();
-        let gone = || vec![Look { id: "gone".into(), beat: None, expired: true, holds: true, forgettable: false }];
+        let gone = || {
+            vec![Look { id: "gone".into(), beat: None, expired: true, holds: true, forgettable: false, freed: None }]
+        };
         assert!(!is_dead(&mut suspects, gone(), false, 1));
         assert!(is_dead(&mut suspects, gone(), false, 3));
+    }
+
+    fn free(token: i64) -> Vec<Look> {
+        vec![Look { freed: Some(token), ..look(5, false).remove(0) }]
+    }
+
+    #[test]
+    fn a_worker_whose_lock_stays_free_is_gone_before_its_lease_has_run_out() {
+        let mut suspects = Suspects::default();
+        assert!(suspects.gone("me", &free(7), Some(GRACE)).is_empty(), "two looks must see it");
+        let first_seen = suspects.free[&7];
+        assert!(suspects.gone("me", &free(7), Some(GRACE)).is_empty(), "with a moment in between");
+        assert_eq!(suspects.free[&7], first_seen);
+        suspects.free.insert(7, first_seen.checked_sub(GRACE).unwrap());
+        assert_eq!(suspects.gone("me", &free(7), Some(GRACE)).len(), 1);
+    }
+
+    #[test]
+    fn a_lock_that_was_held_again_or_is_another_one_begins_anew() {
+        let mut suspects = Suspects::default();
+        let long_ago = Instant::now().checked_sub(GRACE).unwrap();
+        suspects.free.insert(7, long_ago);
+        assert!(suspects.gone("me", &free(8), Some(GRACE)).is_empty());
+        suspects.free.insert(7, long_ago);
+        assert!(suspects.gone("me", &look(5, false), Some(GRACE)).is_empty());
+        assert!(suspects.free.is_empty());
+    }
+
+    #[test]
+    fn without_a_lock_of_our_own_nobody_is_gone_by_theirs() {
+        let mut suspects = Suspects::default();
+        suspects.free.insert(7, Instant::now().checked_sub(GRACE).unwrap());
+        assert!(suspects.gone("me", &free(7), None).is_empty());
+        assert!(suspects.gone("me", &free(7), Some(GRACE)).is_empty());
     }
 
     #[test]
@@ -202,6 +312,7 @@ mod tests {
         let mut suspects = Suspects::default();
         for own_beats in 0..10 {
             assert!(suspects.dead("other", look(5, true), false, own_beats).is_empty());
+            assert!(suspects.gone("other", &free(7), Some(GRACE)).is_empty());
         }
     }
 }

@@ -38,6 +38,8 @@ migrations! {
     7 "0007_create_run_logs",
     8 "0008_create_run_log_totals",
     9 "0009_set_version",
+    10 "0010_create_worker_locks",
+    11 "0011_set_version",
 }
 
 /// The migrator's own table: sharing sqlx's default with the host makes each refuse the other's migrations.
@@ -195,10 +197,11 @@ pub(crate) mod sqlite {
 pub(crate) mod postgres {
     use sqlx::migrate::MigrateError;
     use sqlx::postgres::PgConnectOptions;
-    use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
+    use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres};
 
     use super::{Error, ErrorKind, FILE_COUNT, File, Migrate, check, is_current, migrator};
     use crate::backend::Statement;
+    use crate::store::postgres::pooler;
     use crate::store::{Columns, one};
 
     /// PostgreSQL's migrations.
@@ -225,6 +228,7 @@ pub(crate) mod postgres {
          SELECT pg_advisory_xact_lock(1684632681, hashtext(current_schema()))";
 
     pub(crate) async fn run(pool: &PgPool, mode: Migrate) -> Result<(), Error> {
+        pooler::check(pool).await?;
         let mut conn = pool.acquire().await?;
         check_server(&mut conn).await?;
         // Looked at without a lock first: an ordinary start waits for nobody.
@@ -260,7 +264,8 @@ pub(crate) mod postgres {
     }
 
     async fn apply_on(conn: &mut PgConnection) -> sqlx::Result<()> {
-        let mut tx = conn.begin_with(BEGIN).await?;
+        let names = pooler::forget_names(conn);
+        let mut tx = conn.begin_with(AssertSqlSafe(format!("{BEGIN}{names}"))).await?;
         migrator(FILES).run_direct(None, &mut *tx, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
             other => sqlx::Error::Migrate(Box::new(other)),

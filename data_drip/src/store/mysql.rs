@@ -11,6 +11,7 @@ mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
+mod presence;
 mod script;
 mod session;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction, TypeInfo, ValueRef};
 
 use self::session::MySqlSession;
-use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Sealed, Statement};
+use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Presence, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -294,6 +295,17 @@ impl Backend for MySql {
 
     fn is_called_to_stop(_: &Pool<MySql>, _: RunId) -> bool {
         false
+    }
+
+    fn notify(_: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        // There is no way to.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn presence(
+        options: Arc<MySqlConnectOptions>,
+    ) -> BoxFuture<'static, sqlx::Result<Option<Box<dyn Presence<MySql>>>>> {
+        Box::pin(presence::open(options))
     }
 
     fn reads_beside_writer(_: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<bool>> {

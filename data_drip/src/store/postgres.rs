@@ -11,6 +11,8 @@ mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
+pub(crate) mod pooler;
+mod presence;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -30,7 +32,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction, TypeInfo, ValueRef};
 
 use self::session::PostgresSession;
-use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Reads, Sealed, Statement};
+use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Presence, Reads, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -81,7 +83,7 @@ impl Backend for Postgres {
     }
 
     fn begin(conn: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<Transaction<'_, Postgres>>> {
-        Box::pin(conn.begin_with(BEGIN))
+        Box::pin(conn.begin_with(AssertSqlSafe(format!("{BEGIN}{}", pooler::forget_names(conn)))))
     }
 
     fn begin_batch<'c>(
@@ -92,7 +94,7 @@ impl Backend for Postgres {
     ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Postgres>>> {
         Box::pin(async move {
             let statement = session.begin(conn.server_version_num(), &fence, silence);
-            conn.begin_with(AssertSqlSafe(statement)).await
+            conn.begin_with(AssertSqlSafe(format!("{statement}{}", pooler::forget_names(conn)))).await
         })
     }
 
@@ -119,14 +121,14 @@ impl Backend for Postgres {
 
     fn fetch(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Vec<PgRow>>> {
         Box::pin(async move {
-            let rows = query(statement)?.fetch_all(&mut *conn).await;
+            let rows = pooler::fetch_all(conn, query(statement)?).await;
             fresh(conn, rows).await
         })
     }
 
     fn first(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<Option<PgRow>>> {
         Box::pin(async move {
-            let row = query(statement)?.fetch_optional(&mut *conn).await;
+            let row = pooler::fetch_optional(conn, query(statement)?).await;
             fresh(conn, row).await
         })
     }
@@ -167,7 +169,7 @@ impl Backend for Postgres {
     }
 
     fn execute(conn: &mut PgConnection, statement: Statement) -> BoxFuture<'_, sqlx::Result<u64>> {
-        Box::pin(async move { Ok(query(statement)?.execute(conn).await?.rows_affected()) })
+        Box::pin(async move { pooler::execute(conn, query(statement)?).await })
     }
 
     fn int(row: &PgRow, index: usize) -> sqlx::Result<Option<i64>> {
@@ -206,10 +208,10 @@ impl Backend for Postgres {
         Box::pin(explain::explain(conn, statement))
     }
 
-    fn read_only(conn: &mut PgConnection, on: bool) -> BoxFuture<'_, sqlx::Result<()>> {
-        let statement =
-            if on { "SET default_transaction_read_only = on" } else { "RESET default_transaction_read_only" };
-        Box::pin(async move { Self::execute(conn, Statement::of(statement)).await.map(drop) })
+    fn read_only(_: &mut PgConnection, _: bool) -> BoxFuture<'_, sqlx::Result<()>> {
+        // Each read with a deadline says so for its own transaction. A setting of the session would, through a pooler, be met
+        // by whoever gets the connection next.
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn value(value: &scope::Value) -> Result<Expr, Error> {
@@ -294,6 +296,16 @@ impl Backend for Postgres {
         false
     }
 
+    fn notify(conn: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(presence::call(conn, presence::WORK))
+    }
+
+    fn presence(
+        options: Arc<PgConnectOptions>,
+    ) -> BoxFuture<'static, sqlx::Result<Option<Box<dyn Presence<Postgres>>>>> {
+        Box::pin(presence::open(options))
+    }
+
     fn reads_beside_writer(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
         Box::pin(std::future::ready(Ok(true)))
     }
@@ -340,8 +352,9 @@ impl Backend for Postgres {
 async fn begin_until(conn: &mut PgConnection, deadline: Instant) -> sqlx::Result<Transaction<'_, Postgres>> {
     let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
     // Compiling a statement takes longer than most of these may run.
-    let begin =
-        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {left}; SET LOCAL jit = off");
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = {left}; SET LOCAL jit = off"
+    );
     conn.begin_with(AssertSqlSafe(begin)).await
 }
 
@@ -417,7 +430,7 @@ fn query(statement: Statement) -> sqlx::Result<Query<'static, Postgres, PgArgume
             return Err(sqlx::Error::Encode(message.into()));
         }
     }
-    let kept = statement.values.len() <= KEPT;
+    let kept = statement.values.len() <= KEPT && pooler::keeps_names();
     let values = IntoArguments::<Postgres>::into_arguments(SqlxValues(sea_query::Values(statement.values)));
     Ok(sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(kept))
 }

@@ -1,5 +1,7 @@
 //! Runs: asking for them, reading them, and each change of their status.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sea_query::Value;
 
@@ -317,6 +319,7 @@ async fn try_change<DB: Backend>(
     if matches!(change, Change::Done { .. }) {
         if request != Request::Delete {
             event::<DB>(&mut tx, id, request.action(), by, None).await?;
+            DB::notify(&mut tx).await?;
         }
         tx.commit().await?;
     } else {
@@ -471,9 +474,32 @@ pub(crate) async fn due<DB: Backend>(conn: &mut DB::Connection) -> sqlx::Result<
     Ok(ints::<DB>(conn, Statement::of(DB::SQL.select_due_runs)).await?.into_iter().map(RunId).collect())
 }
 
+/// What there is for workers to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Activity {
+    /// A run is at work, or waits for a worker.
+    pub(crate) active: bool,
+    /// How long it is until the next run is due.
+    pub(crate) due_in: Option<Duration>,
+}
+
+pub(crate) async fn activity<DB: Backend>(conn: &mut DB::Connection) -> sqlx::Result<Activity> {
+    let row = one::<DB>(conn, Statement::of(DB::SQL.select_activity)).await?;
+    let Some(row) = row else { return Err(sqlx::Error::RowNotFound) };
+    let mut c = Columns::<DB>::of(&row);
+    let (active, due_in) = (c.flag()?, c.opt_int()?);
+    Ok(Activity { active, due_in: due_in.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))) })
+}
+
 /// Enqueues a run whose start time has come; `false` when somebody else did.
 pub(crate) async fn enqueue<DB: Backend>(conn: &mut DB::Connection, id: RunId) -> sqlx::Result<bool> {
-    Ok(DB::execute(conn, Statement::of(DB::SQL.enqueue_run).bind(id.0)).await? == 1)
+    let mut tx = DB::begin(conn).await?;
+    let enqueued = DB::execute(&mut tx, Statement::of(DB::SQL.enqueue_run).bind(id.0)).await? == 1;
+    if enqueued {
+        DB::notify(&mut tx).await?;
+    }
+    tx.commit().await?;
+    Ok(enqueued)
 }
 
 /// The names of all backfills that have runs.

@@ -29,7 +29,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnecti
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction};
 
 use self::session::SqliteSession;
-use crate::backend::{Backend, Described, Explanation, KeySpec, Sealed, Statement};
+use crate::backend::{Backend, Described, Explanation, KeySpec, Presence, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -260,6 +260,16 @@ impl Backend for Sqlite {
 
     fn is_called_to_stop(pool: &Pool<Sqlite>, run: RunId) -> bool {
         stop_call::is_called(pool, run)
+    }
+
+    fn notify(_: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        // Others look at the file.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn presence(_: Arc<SqliteConnectOptions>) -> BoxFuture<'static, sqlx::Result<Option<Box<dyn Presence<Sqlite>>>>> {
+        // Nobody sees who else has the file open.
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     fn reads_beside_writer(conn: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<bool>> {

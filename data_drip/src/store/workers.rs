@@ -43,12 +43,24 @@ pub(crate) async fn beat<DB: Backend>(conn: &mut DB::Connection, id: &str, ttl: 
 
 /// Removes the worker's row: it holds nothing any more.
 pub(crate) async fn retire<DB: Backend>(conn: &mut DB::Connection, id: &str) -> sqlx::Result<()> {
+    unlocked::<DB>(conn, id).await?;
     DB::execute(conn, Statement::of(DB::SQL.retire_worker).bind(id)).await.map(drop)
+}
+
+/// From now on the lock with this number stands for the worker: once it is free, the process is gone.
+pub(crate) async fn locked<DB: Backend>(conn: &mut DB::Connection, id: &str, token: i64) -> sqlx::Result<()> {
+    DB::execute(conn, Statement::of(DB::SQL.insert_worker_lock).bind(id).bind(token)).await.map(drop)
+}
+
+/// From now on no lock does.
+pub(crate) async fn unlocked<DB: Backend>(conn: &mut DB::Connection, id: &str) -> sqlx::Result<()> {
+    DB::execute(conn, Statement::of(DB::SQL.delete_worker_lock).bind(id)).await.map(drop)
 }
 
 /// Forgets workers that died more than a day ago.
 pub(crate) async fn forget<DB: Backend>(conn: &mut DB::Connection) -> sqlx::Result<()> {
-    DB::execute(conn, Statement::of(DB::SQL.forget_workers)).await.map(drop)
+    DB::execute(conn, Statement::of(DB::SQL.forget_workers)).await?;
+    DB::execute(conn, Statement::of(DB::SQL.forget_worker_locks)).await.map(drop)
 }
 
 /// A worker as others see it.
@@ -63,6 +75,8 @@ pub(crate) struct Look {
     pub(crate) holds: bool,
     /// It died more than a day ago.
     pub(crate) forgettable: bool,
+    /// The number of the lock that stands for it, if that is free.
+    pub(crate) freed: Option<i64>,
 }
 
 /// Every worker with a row, and every holder of a claim without one.
@@ -76,11 +90,12 @@ pub(crate) async fn look<DB: Backend>(conn: &mut DB::Connection) -> sqlx::Result
             expired: c.flag()?,
             holds: c.flag()?,
             forgettable: c.flag()?,
+            freed: c.opt_int()?,
         });
     }
     for row in DB::fetch(conn, Statement::of(DB::SQL.select_orphans)).await? {
         let id = Columns::<DB>::of(&row).text()?;
-        looks.push(Look { id, beat: None, expired: true, holds: true, forgettable: false });
+        looks.push(Look { id, beat: None, expired: true, holds: true, forgettable: false, freed: None });
     }
     Ok(looks)
 }
@@ -153,16 +168,22 @@ pub(crate) async fn take_over<DB: Backend>(
 ) -> sqlx::Result<Option<Vec<Loss>>> {
     let mut tx = DB::begin(conn).await?;
     let now = one::<DB>(&mut tx, Statement::of(DB::SQL.lock_worker).bind(dead.id.as_str())).await?;
-    let (beat, expired) = match &now {
+    let (beat, expired, freed) = match &now {
         Some(row) => {
             let mut c = Columns::<DB>::of(row);
-            (Some(c.int()?), c.flag()?)
+            (Some(c.int()?), c.flag()?, c.opt_int()?)
         }
-        None => (None, true),
+        None => (None, true, None),
     };
-    if beat != dead.beat || !expired {
+    let gone = freed.is_some() && freed == dead.freed;
+    if !gone && (beat != dead.beat || !expired) {
         tx.rollback().await?;
         return Ok(None);
+    }
+    if gone {
+        // Nothing is said about its lease by a lock; but nobody is to take it for alive.
+        DB::execute(&mut tx, Statement::of(DB::SQL.expire_worker).bind(dead.id.as_str())).await?;
+        unlocked::<DB>(&mut tx, &dead.id).await?;
     }
     let mut losses = Vec::new();
     for row in DB::fetch(&mut tx, Statement::of(DB::SQL.select_lost_claims).bind(dead.id.as_str())).await? {

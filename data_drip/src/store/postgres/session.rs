@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgTransactionManager};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgTransactionManager, Postgres};
 use sqlx::{ConnectOptions, Connection};
 use sqlx_core::transaction::TransactionManager;
 
-use super::code;
-use crate::backend::Session;
+use super::{code, pooler};
+use crate::backend::{Backend, Session, Statement};
 
 /// How long user code, and the engine beside it, waits for a row that somebody else has locked.
 const LOCK_TIMEOUT: &str = "800ms";
@@ -121,7 +121,7 @@ impl PostgresSession {
     async fn fence_stands(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
         settle(conn).await?;
         let fence = "SELECT current_setting('data_drip.fence', true)";
-        match sqlx::query_scalar::<_, Option<String>>(fence).fetch_one(conn).await {
+        match sqlx::query_scalar::<_, Option<String>>(fence).persistent(pooler::keeps_names()).fetch_one(conn).await {
             Ok(fence) => Ok(fence.as_ref() == Some(&*self.0.fence.lock().unwrap_or_else(PoisonError::into_inner))),
             // An error has spoilt it, which is what user code is about to say; but it is there.
             Err(error) if code(&error).as_deref() == Some("25P02") => Ok(true),
@@ -151,13 +151,9 @@ impl PostgresSession {
     /// Cancels what runs in this connection's open transaction, from another connection.
     async fn cancel(&self) -> sqlx::Result<()> {
         let mut other = self.0.options.connect().await?;
-        sqlx::query(
-            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity \
-             WHERE starts_with(application_name, $1) AND datname = current_database()",
-        )
-        .bind(&self.0.name)
-        .execute(&mut other)
-        .await?;
+        let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity \
+             WHERE starts_with(application_name, $1) AND datname = current_database()";
+        Postgres::execute(&mut other, Statement::of(cancel).bind(self.0.name.as_str())).await?;
         other.close().await
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use data_drip::RunStatus;
 
 use self::proxy::Proxy;
-use super::gate::Gate;
-use super::settled;
 use crate::database::prelude::*;
 use crate::database::{BEGINS, Database, TRIPS};
+use crate::suite::gate::Gate;
+use crate::suite::settled;
 
 /// One statement of the user's own in each batch.
 #[backfill(batch_size = 10)]

@@ -13,11 +13,11 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use super::backfills::StampAll;
-use super::gate::Gate;
-use super::{engine, until};
 use crate::database::Database;
 use crate::database::prelude::DataDrip;
+use crate::suite::backfills::StampAll;
+use crate::suite::gate::Gate;
+use crate::suite::{engine, until};
 
 const WATCHERS: usize = 200;
 const PAGES: usize = 20;
@@ -102,7 +102,7 @@ impl Watcher {
                 self.heard.push_str(&String::from_utf8_lossy(&bytes[..read]));
             }
         };
-        let heard = tokio::time::timeout(super::PATIENCE, hearing).await.is_ok();
+        let heard = tokio::time::timeout(crate::suite::PATIENCE, hearing).await.is_ok();
         assert!(heard, "{part} is not in {}", self.heard);
         self.heard.clear();
     }

@@ -1,0 +1,2 @@
+-- Differs by necessity: there are no such locks.
+SELECT ?1
