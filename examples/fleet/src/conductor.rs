@@ -160,7 +160,9 @@ impl Fleet {
     async fn end(self) -> anyhow::Result<()> {
         let mut processes = self.0;
         // The end of their standard input, which they take for a request.
-        processes.iter_mut().for_each(|process| drop(process.stdin.take()));
+        for process in &mut processes {
+            drop(process.stdin.take());
+        }
         for mut process in processes {
             match tokio::time::timeout(PATIENCE, process.wait()).await {
                 Ok(ended) => drop(ended?),

@@ -17,7 +17,7 @@ use crate::weather;
 pub(crate) const PORT: u16 = 5432;
 
 /// How long it may take to start, and to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Server {
     folder: TempDir,
@@ -45,7 +45,7 @@ impl Server {
         let mut postgres = user.command(&binaries.join("postgres"));
         postgres.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-h", "", "-p", &PORT.to_string()]);
         // A group of its own: Ctrl-C is for this program, which ends the workers before the server.
-        postgres.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        postgres.process_group(0).kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut server = Self { process: postgres.spawn()?, folder };
         server.answers().await?;
         Ok(server)

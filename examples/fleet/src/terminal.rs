@@ -20,8 +20,7 @@ impl Screen {
         if self.in_place {
             // Up to the first line, and each to its end.
             let up = if self.lines > 0 { format!("\x1b[{}A", self.lines) } else { String::new() };
-            let text: String = lines.iter().map(|line| format!("{line}\x1b[K\n")).collect();
-            print!("{up}{text}\x1b[J");
+            print!("{up}{}\x1b[K\n\x1b[J", lines.join("\x1b[K\n"));
             self.lines = lines.len();
         } else if last || self.printed.is_none_or(|printed| printed.elapsed() >= Duration::from_secs(2)) {
             self.printed = Some(Instant::now());

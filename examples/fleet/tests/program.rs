@@ -42,9 +42,10 @@ fn share(line: &str) -> Option<u32> {
 fn asked_to_end_it_takes_everything_with_it() {
     let mut process =
         program(&["--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let lines = BufReader::new(process.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    // Kept to the end: a program whose reader is gone fails over its next line.
+    let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines().map_while(Result::ok);
     let mut address = None;
-    for line in lines {
+    for line in &mut lines {
         if let Some((_, url)) = line.split_once("workers: http://") {
             address = url.strip_suffix("/data_drip/workers").map(str::to_owned);
             break;
@@ -59,7 +60,9 @@ fn asked_to_end_it_takes_everything_with_it() {
     assert!(std::net::TcpStream::connect(&address).is_ok(), "it serves at {address}");
     let asked = Command::new("kill").arg(process.id().to_string()).status().expect("there is `kill`");
     assert!(asked.success());
+    let last = lines.last();
     let output = process.wait_with_output().expect("it ends");
+    assert_eq!(last.as_deref(), Some("Stopping."));
     assert!(output.status.success(), "{output:?}");
     assert!(std::net::TcpStream::connect(&address).is_err(), "the web process is gone");
 }
