@@ -12,12 +12,16 @@ async fn eight_processes_that_start_at_once_migrate_once_and_what_is_killed_mean
         let Some(database) = Database::empty().await else { return };
         let folder = Folder::new();
         let names: Vec<_> = ('a'..='h').map(String::from).collect();
-        names.iter().for_each(|name| folder.hold(name, Moment::Start));
+        for name in &names {
+            folder.hold(name, Moment::Start);
+        }
         let mut herd: Vec<_> = names.iter().map(|name| child(&folder, &database, name).start()).collect();
         for name in &names {
             folder.reached(name, Moment::Start).await;
         }
-        names.iter().for_each(|name| folder.release(name, Moment::Start));
+        for name in &names {
+            folder.release(name, Moment::Start);
+        }
         herd::eventually("they migrate", async || migrations(&database).await >= there).await;
         herd.drain(..3).for_each(herd::Child::kill);
         for name in &names[3..] {

@@ -73,6 +73,16 @@ pub(super) fn span(d: Duration) -> String {
     }
 }
 
+/// From one such time to another: `40 s`, `12–34 min`, `40 s–3 min`.
+pub(super) fn span_between(least: Duration, most: Duration) -> String {
+    let (least, most) = (span(least), span(most));
+    match (least.split_once(' '), most.split_once(' ')) {
+        _ if least == most => least,
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number}–{most}"),
+        _ => format!("{least}–{most}"),
+    }
+}
+
 /// The names that hold `search`, whatever the case.
 pub(super) fn matching(search: &str, names: &[String]) -> Vec<String> {
     let search = search.trim().to_lowercase();
@@ -163,6 +173,12 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(span(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn a_range_of_times_names_a_unit_once() {
+        let between = |least, most| span_between(Duration::from_secs(least), Duration::from_secs(most));
+        assert_eq!([between(40, 40), between(720, 2_040), between(40, 180)], ["40 s", "12–34 min", "40 s–3 min"]);
     }
 
     #[test]

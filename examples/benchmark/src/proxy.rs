@@ -70,10 +70,10 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, mark: &[u8], log: &
                 if said.is_empty() {
                     return Ok(());
                 }
-                if said.windows(mark.len()).any(|part| part == mark) {
-                    if let Some(before) = marked.replace(trips) {
-                        log.lock().unwrap_or_else(PoisonError::into_inner).push(trips - before);
-                    }
+                if said.windows(mark.len()).any(|part| part == mark)
+                    && let Some(before) = marked.replace(trips)
+                {
+                    log.lock().unwrap_or_else(PoisonError::into_inner).push(trips - before);
                 }
                 trips += u64::from(std::mem::take(&mut is_answered));
                 server.write_all(said).await?;

@@ -38,7 +38,7 @@ pub(in crate::dashboard) struct Query {
 pub(in crate::dashboard) struct Page {
     run: RunView,
     /// The least and the greatest time that may be left, in words.
-    remaining: Option<(String, String)>,
+    remaining: Option<String>,
     actions: Actions,
     options: Vec<OptionView>,
     has_code: bool,
@@ -102,7 +102,7 @@ impl Page {
         let moving = is_moving(run.status) || run.counts.running > 0;
         let remaining = forecast::remaining(&run, measured.as_ref());
         Ok(Self {
-            remaining: remaining.map(|(least, most)| (format::span(least), format::span(most))),
+            remaining: remaining.map(|(least, most)| format::span_between(least, most)),
             actions: Actions::of(run.status),
             options: view::options(&run, info),
             has_code: info.is_some(),

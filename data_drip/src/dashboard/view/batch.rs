@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{ErrorView, SHORT};
 use crate::dashboard::format::{self, Moment};
+use crate::key::KeyRange;
 use crate::run::RunBatch;
 
 #[derive(Debug, Serialize)]
@@ -26,6 +27,14 @@ pub(in crate::dashboard) struct BatchView {
     error: Option<ErrorView>,
 }
 
+/// As people write a range that begins behind a key.
+fn keys(range: &KeyRange) -> String {
+    match &range.after {
+        Some(after) => format!("{after} < … ≤ {}", range.upto),
+        None => format!("… ≤ {}", range.upto),
+    }
+}
+
 fn ending(id: &str) -> String {
     let from = id.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
     id[from..].to_owned()
@@ -35,7 +44,7 @@ impl BatchView {
     /// `error_limit` is how many characters of its error are sent; `None` for all.
     pub(in crate::dashboard) fn new(batch: &RunBatch, error_limit: Option<usize>) -> Self {
         let took = batch.started_at.zip(batch.finished_at).and_then(|(from, to)| (to - from).to_std().ok());
-        let keys = batch.range.to_string();
+        let keys = keys(&batch.range);
         Self {
             position: batch.position,
             keys: match error_limit {

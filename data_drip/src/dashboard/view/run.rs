@@ -1,5 +1,7 @@
 //! A run: how far it is, what it was asked for, what can be done to it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -45,6 +47,8 @@ struct ProgressView {
     exact: bool,
     percent: Option<String>,
     throughput: Option<String>,
+    /// Over all of the time that the run took.
+    average: Option<String>,
     remaining: Option<String>,
     elapsed: Option<String>,
 }
@@ -77,6 +81,7 @@ impl RunView {
                 exact: progress.total.is_some_and(|total| total.exact),
                 percent: progress.percent.map(format::percent),
                 throughput: progress.throughput.map(format::rate),
+                average: progress.elapsed.and_then(|elapsed| average(progress.processed, elapsed)),
                 remaining: progress.remaining.map(format::duration),
                 elapsed: progress.elapsed.map(format::duration),
             },
@@ -108,6 +113,13 @@ impl RunView {
             bar: Bar::new(run),
         }
     }
+}
+
+/// Elements per second; of a run that was over at once it would be made up.
+fn average(processed: u64, elapsed: Duration) -> Option<String> {
+    #[expect(clippy::cast_precision_loss, reason = "a rate to be shown")]
+    let rate = processed as f64 / elapsed.as_secs_f64();
+    (processed > 0 && elapsed >= Duration::from_millis(100)).then(|| format::rate(rate))
 }
 
 /// The bar of a run, in per mille of its width, without rounding up: done, and what stands in the way.

@@ -46,7 +46,9 @@ impl Scale {
         empty: 20_000,
         many: 100_000,
     };
-    pub(super) const MYSQL: Self = Self { rounds: 3, element_rounds: 2, empty: 10_000, ..Self::POSTGRES };
+    /// Slower there, so less of it.
+    pub(super) const MYSQL: Self =
+        Self { rounds: 3, rows: 300_000, elements: 50_000, element_rounds: 2, empty: 5_000, ..Self::POSTGRES };
     pub(super) const QUICK: Self = Self {
         rounds: 1,
         rows: 50_000,
