@@ -44,6 +44,7 @@ async fn workers_that_are_all_cut_off_past_their_leases_finish_when_the_network_
     let Some(world) = World::with_items(ITEMS).await else { return };
     let proxy = Proxy::to(world.database.place.port()).await;
     let herd: Vec<_> = ["a", "b"].map(|name| world.worker(name).by_way_of(proxy.port).start()).into();
+    world.started(&herd).await;
     let run = world.enqueue(ALL, 20).await;
     for weather in [Weather::Silent, Weather::Closed] {
         let before = world.processed().await;
@@ -72,6 +73,7 @@ async fn cuts_half_closed_connections_and_delays_lose_and_repeat_nothing() {
     let Some(world) = World::with_items(items).await else { return };
     let proxy = Proxy::to(world.database.place.port()).await;
     let herd: Vec<_> = ["a", "b"].map(|name| world.worker(name).by_way_of(proxy.port).start()).into();
+    world.started(&herd).await;
     let run = world.enqueue(ALL, 20).await;
     for blow in 0..blows {
         // All within the first half: a test that is late must not find the run completed.

@@ -26,6 +26,7 @@ async fn restarted(signal: &str) {
     database.fill(items).await;
     let world = World::of(database).await;
     let herd = world.herd(2);
+    world.started(&herd).await;
     let run = world.enqueue(ALL, 20).await;
     for time in 0..times {
         // All within the first half: a test that is late must not find the run completed.

@@ -16,6 +16,7 @@ async fn all_connections_of_a_worker_are_ended_again_and_again_and_nothing_is_lo
     // Tells which connections are whose.
     let proxy = Proxy::to(world.database.place.port()).await;
     let herd = [world.worker("haunted").by_way_of(proxy.port).start(), world.worker("other").start()];
+    world.started(&herd).await;
     let run = world.enqueue(ALL, 20).await;
     for time in 0..times {
         // All within the first half: a test that is late must not find the run completed.

@@ -43,6 +43,13 @@ impl World {
         ('a'..).take(processes).map(|name: char| self.worker(&name.to_string()).start()).collect()
     }
 
+    /// Waits until all of them work: a process that cannot reach its database when it starts ends, as its host sees fit.
+    pub async fn started(&self, herd: &[Child]) {
+        for child in herd {
+            self.folder.reached(child.name(), Moment::Started).await;
+        }
+    }
+
     pub async fn enqueue<T: Backfill<Database = Db>>(&self, backfill: T, batch_size: u64) -> RunId {
         self.drip.enqueue(backfill).batch_size(batch_size).await.unwrap().id
     }
