@@ -19,9 +19,12 @@ fn child_process() {
 
 /// What only MySQL and MariaDB do.
 mod dialect {
-    use data_drip::{BatchStatus, RunStatus};
+    use data_drip::{BatchStatus, ErrorKind, RunStatus};
+    use sqlx::Executor;
+    use sqlx::mysql::MySqlPoolOptions;
 
     use crate::database::Database;
+    use crate::database::prelude::DataDrip;
     use crate::suite::backfills::{Fault, Faulty};
     use crate::suite::run_to_its_end;
 
@@ -32,5 +35,16 @@ mod dialect {
         assert_eq!((run.status, run.counts.completed, run.counts.failed), (RunStatus::Failed, 3, 1));
         assert!(batches[1].error.as_deref().unwrap().contains(crate::database::BROKEN), "{batches:?}");
         assert_eq!((batches[1].status, batches[1].attempts), (BatchStatus::Failed, 1));
+    }
+
+    #[tokio::test]
+    async fn connections_that_do_not_commit_by_themselves_are_refused_with_what_to_do() {
+        let Some(database) = Database::empty().await else { return };
+        let options = MySqlPoolOptions::new()
+            .after_connect(|conn, _| Box::pin(async move { conn.execute("SET autocommit = 0").await.map(drop) }));
+        let pool = options.connect_lazy_with((*database.pool.connect_options()).clone());
+        let error = DataDrip::builder(pool).state(crate::suite::gate::Gate::default()).build().await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("leave `autocommit` on"), "{error}");
     }
 }

@@ -224,6 +224,7 @@ impl Browser {
 
     /// A small picture of the page for the documentation, in light and dark.
     pub(crate) async fn picture(&self, folder: &Path, name: &str, (width, height): (u32, u32)) {
+        self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
         for scheme in ["light", "dark"] {
             self.scheme(scheme).await;
             self.width(width, height).await;
@@ -235,6 +236,7 @@ impl Browser {
             let bytes = base64(shot["data"].as_str().expect("it is text"));
             std::fs::write(folder.join(format!("{name}-{scheme}.webp")), bytes).expect("it can be kept");
         }
+        self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": false })).await;
         self.scheme("light").await;
         self.width(1280, 900).await;
     }

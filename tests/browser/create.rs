@@ -113,6 +113,13 @@ async fn many_choices_are_searched_and_chosen_at_once() {
     browser.look("run-log").await;
     browser.click("warn and worse").await;
     browser.find("//div[@class='log']//li[@class='warn'][contains(., 'codes that cannot be read')]").await;
+    browser.client.goto(&host.page("/backfill_runs/1/batches/1")).await.unwrap();
+    browser.click("In the run’s log, live").await;
+    browser.find("//section[@aria-labelledby='log']//p[starts-with(normalize-space(), 'Only batch 1')]").await;
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    let batches = "[...new Set([...document.querySelectorAll('.log a')].map((link) => link.textContent))]";
+    assert_eq!(browser.run(&format!("return {batches}")).await, json!(["batch 1"]));
+    browser.look("run-log-of-batch").await;
     browser.client.goto(&host.page("/workers")).await.unwrap();
     browser.find("//article[contains(., 'alive') and contains(., 'Slots busy')]").await;
     browser.look("workers").await;

@@ -265,6 +265,12 @@ async fn settled_runs(host: &Host, runs: &Runs) {
     failed.has(&["Failed batches: 1 of 4.", "1× item 99 has <no> zone batch 2", "75 of 100", "it is <bad> bad= 99"]);
     failed.has(&["item 99 has <no> zone Caused by invalid digit found in string"]);
     assert!(!failed.text().contains("a batch of") && !failed.text().contains("hunter2"), "{}", failed.text());
+    let one = host.page(&format!("/backfill_runs/{}?log_batch=2", runs.failed)).await;
+    one.has(&["Only batch 2 . All batches", "it is <bad> bad= 99"]);
+    assert_eq!(one.body.matches("<li id=\"log-").count(), 2, "of five: {}", one.text());
+    assert!(one.body.contains("log_batch=2\""), "the stream tells of the same lines");
+    let none = host.page(&format!("/backfill_runs/{}?log_batch=99", runs.failed)).await;
+    none.has(&["That batch has said nothing."]);
     let batch = host.page(&format!("/backfill_runs/{}/batches/2", runs.failed)).await;
     batch.has(&["Rows planned 25", "Failed attempts 1", "Error item 99 has <no> zone", "a batch of", "it is <bad>"]);
     let panicked = host.page(&format!("/backfill_runs/{}/batches/1", runs.panicked)).await;

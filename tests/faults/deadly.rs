@@ -1,5 +1,7 @@
 //! A batch that kills whoever runs it, among many that do not.
 
+use std::time::Duration;
+
 use data_drip::{BatchStatus, RunStatus};
 
 use super::backfills::Deadly;
@@ -8,12 +10,14 @@ use super::world::{World, shut_down};
 const ITEMS: u32 = 2_000;
 /// The first death makes the batch suspect; then it runs alone, and is given up after three of those.
 const DEATHS: usize = 4;
+/// A process that is only slow must not be taken for dead: that would be one more of those.
+const LEASE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn a_batch_that_aborts_its_process_is_given_up_among_sixteen_slots_and_its_neighbours_are_done() {
     let Some(world) = World::with_items(ITEMS).await else { return };
     let run = world.enqueue(Deadly { item: 3 * 777 }, 20).await;
-    let orders = |name: &str| world.worker(name).slots(4);
+    let orders = |name: &str| world.worker(name).slots(4).lease(LEASE);
     let mut herd: Vec<_> = ["a", "b", "c", "d"].map(|name| orders(name).start()).into();
     let mut deaths = 0;
     herd::eventually("the run is settled", async || {

@@ -91,7 +91,7 @@ impl World {
 /// A process of that name on the database, to be started.
 pub fn worker<'f>(folder: &'f Folder, database: &Database, name: &str) -> Orders<'f> {
     let place = database.place.clone();
-    let given = Given { place, lease: LEASE, grace: Duration::from_secs(30), slots: 2 };
+    let given = Given { place, lease: LEASE, grace: Duration::from_secs(30), slots: 2, queue: None };
     Orders { folder, name: name.to_owned(), given, env: Vec::new() }
 }
 
@@ -111,9 +111,16 @@ pub struct Given {
     lease: Duration,
     grace: Duration,
     slots: usize,
+    queue: Option<String>,
 }
 
 impl Orders<'_> {
+    /// How long it keeps its batches without a beat.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.given.lease = lease;
+        self
+    }
+
     /// How long it lets a batch finish when it is asked to end.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.given.grace = grace;
@@ -122,6 +129,12 @@ impl Orders<'_> {
 
     pub fn slots(mut self, slots: usize) -> Self {
         self.given.slots = slots;
+        self
+    }
+
+    /// Works on runs of this queue only.
+    pub fn queue(mut self, queue: &str) -> Self {
+        self.given.queue = Some(queue.to_owned());
         self
     }
 
@@ -147,7 +160,7 @@ impl Orders<'_> {
 pub async fn execute(given: Given) {
     let mut asked = signal(SignalKind::terminate()).expect("a handler");
     moments::pass(Moment::Start).await;
-    let drip = given.place.builder().lease(given.lease).grace(given.grace).slots(given.slots);
+    let drip = given.place.builder().lease(given.lease).grace(given.grace).slots(given.slots).queues(given.queue);
     let worker = drip.build().await.expect("a set-up without mistakes").start();
     moments::tell(Moment::Started);
     asked.recv().await;

@@ -163,7 +163,8 @@ impl<DB: Backend> Attempt<DB> {
             };
             if !is_busy::<DB>(&error) {
                 link.discard();
-                return (None, self.failed(&error.into(), code));
+                // Whatever it is, it is not the fault of user code, which has not begun.
+                return (None, self.failed(&Failure::transient(error), code));
             }
             tokio::time::sleep(BUSY).await;
         };
@@ -231,7 +232,7 @@ impl<DB: Backend> Attempt<DB> {
             }
             Ok(Some(_)) => return Worked::Released,
             Ok(None) => return Worked::Lost,
-            Err(error) => return error.into(),
+            Err(error) => return Worked::Failed(Failure::transient(error)),
         }
         self.guarded(tx, session, code).await.map_or_else(|worked| worked, Worked::Ready)
     }

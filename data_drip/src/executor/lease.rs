@@ -142,7 +142,8 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
         let _stopped = stopped;
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(async {
-                let pool = PoolOptions::<DB>::new().max_connections(3).connect_lazy_with((*options).clone());
+                let pool = PoolOptions::<DB>::new().max_connections(3).after_connect(|conn, _| DB::own(conn));
+                let pool = pool.connect_lazy_with((*options).clone());
                 live(&pulse, pool.clone()).await;
                 answer::close(&pool).await;
             }),
@@ -224,7 +225,11 @@ impl<DB: Backend> Pulse<DB> {
         if self.lease.beats() == 1 {
             self.core.signals.stir();
         }
-        *strays = self.give_strays_back(&mut conn, strays).await?;
+        let looked = within::<DB, _>(patience, self.give_strays_back(&mut conn, strays)).await;
+        if looked.as_ref().is_err_and(|error| !is_answer(error)) {
+            conn.close_on_drop();
+        }
+        *strays = looked?;
         Ok(())
     }
 

@@ -319,7 +319,9 @@ pub(crate) mod mysql {
 
     async fn check_server(conn: &mut MySqlConnection) -> Result<(), Error> {
         let refused = |message: String| Err(Error::new(ErrorKind::Configuration, message));
-        let row = one::<MySql>(conn, Statement::of("SELECT VERSION(), @@log_bin, @@binlog_format, DATABASE()")).await?;
+        let row =
+            one::<MySql>(conn, Statement::of("SELECT VERSION(), @@log_bin, @@binlog_format, DATABASE(), @@autocommit"))
+                .await?;
         let Some(row) = row else { return Err(sqlx::Error::RowNotFound.into()) };
         let mut columns = Columns::<MySql>::of(&row);
         let (version, logs, format) = (columns.text()?, columns.flag()?, columns.text()?);
@@ -335,6 +337,11 @@ pub(crate) mod mysql {
         }
         if columns.opt_text()?.is_none() {
             return refused("the pool's connections are in no database: name one in its URL".to_owned());
+        }
+        if !columns.flag()? {
+            let message = "the pool's connections do not commit by themselves, which DataDrip's statements rely on: leave \
+                `autocommit` on, and begin transactions where you want them";
+            return refused(message.to_owned());
         }
         Ok(())
     }

@@ -319,16 +319,16 @@ impl Backend for MySql {
     fn is_transient(error: &(dyn StdError + 'static)) -> bool {
         if let Some(error) = error.downcast_ref::<sqlx::Error>() {
             return match error {
-                sqlx::Error::Database(database) => number_of(&**database).is_some_and(passes),
+                sqlx::Error::Database(database) => passes(&**database),
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
                 _ => false,
             };
         }
         // Error types that keep only the source of an `sqlx::Error` show the driver's own.
         if let Some(database) = error.downcast_ref::<Box<dyn DatabaseError>>() {
-            return number_of(&**database).is_some_and(passes);
+            return passes(&**database);
         }
-        error.downcast_ref::<MySqlDatabaseError>().is_some_and(|database| passes(database.number()))
+        error.downcast_ref::<MySqlDatabaseError>().is_some_and(|database| passes(database))
     }
 
     fn is_stale(_: &(dyn StdError + 'static)) -> bool {
@@ -347,10 +347,13 @@ impl Backend for MySql {
     }
 }
 
+/// The server runs with an option that forbids this, one of which is `--read-only`.
+const READ_ONLY: u16 = 1290;
+
 /// <https://mariadb.com/docs/server/reference/error-codes>, <https://dev.mysql.com/doc/mysql-errors/8.4/en/>
-fn passes(number: u16) -> bool {
+fn passes(error: &dyn DatabaseError) -> bool {
     matches!(
-        number,
+        number_of(error).unwrap_or_default(),
         // Lock timeout, deadlock, a row that changed since it was read.
         1205 | 1213 | 1020
         // Too many connections, of all and of this user.
@@ -358,8 +361,11 @@ fn passes(number: u16) -> bool {
         // The server is shutting down; the session was killed, or was silent for too long.
         | 1053 | 1927 | 4031
         // The network between.
-        | 1158..=1161
-    )
+        | 1158
+            ..=1161
+        // Read-only since another server has taken over; a node of a cluster that is not ready.
+        | 1836 | 1047
+    ) || number_of(error) == Some(READ_ONLY) && error.message().contains("read-only")
 }
 
 fn number_of(error: &dyn DatabaseError) -> Option<u16> {

@@ -197,6 +197,10 @@ pub(crate) async fn advance<DB: Backend>(
             .collect();
         let statement = Statement::of(DB::SQL.insert_batches).bind(role.run.0).bind(json_list(&rows));
         ids = ints::<DB>(&mut tx, statement).await?.into_iter().map(BatchId).collect();
+        if ids.len() != rows.len() {
+            let message = format!("{} of {} planned batches were written", ids.len(), rows.len());
+            return Err(sqlx::Error::Protocol(message));
+        }
     }
     tx.commit().await?;
     Ok(Some(ids))

@@ -369,8 +369,8 @@ fn passes(error: &dyn DatabaseError) -> bool {
         "40001" | "40P01" | "55P03"
         // The server is shutting down, has crashed, or is starting; the session was terminated, or was silent for too long.
         | "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
-        // Too many connections.
-        | "53300" => true,
+        // Too many connections. Read-only since another server has taken over.
+        | "53300" | "25006" => true,
         code => code.starts_with("08"),
     }
 }

@@ -14,7 +14,8 @@
 //! bin/with-servers cargo run --release -p benchmark -- postgres batches --rows=200000 --rounds=3 --sizes=100 --workers=1,2
 //! ```
 //!
-//! The tables are Markdown. Files go to the temporary folder (`TMPDIR`), about 1 GB of them, and are removed.
+//! The tables are Markdown. Files go to the temporary folder (`TMPDIR`), about 1 GB of them, and are removed; so are the databases
+//! on a server, whose names begin with `data_drip_benchmark_`.
 #![forbid(unsafe_code)]
 
 mod backfills;

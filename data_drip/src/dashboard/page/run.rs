@@ -10,7 +10,7 @@ use crate::dashboard::format;
 use crate::dashboard::view::{self, Actions, BatchView, EventView, FailureView, LogView, OptionView, RunView};
 use crate::error::Error;
 use crate::logs::{LogId, LogLevel};
-use crate::run::{Run, RunId};
+use crate::run::{BatchId, Run, RunId};
 use crate::status::BatchStatus;
 use crate::store::marks::Marked;
 
@@ -29,6 +29,8 @@ pub(in crate::dashboard) struct Query {
     pub(in crate::dashboard) from: From,
     /// Only lines this bad or worse.
     pub(in crate::dashboard) level: Option<LogLevel>,
+    /// Only lines of the batch at this position.
+    pub(in crate::dashboard) log_batch: Option<u64>,
     /// Only lines in front of this one.
     pub(in crate::dashboard) log_before: Option<LogId>,
     pub(in crate::dashboard) hold: bool,
@@ -80,6 +82,7 @@ struct Log {
     lines: Vec<LogView>,
     levels: Vec<&'static str>,
     level: Option<&'static str>,
+    batch: Option<u64>,
     before: Option<i64>,
     /// The last line of this page, when there are older ones.
     older: Option<i64>,
@@ -161,10 +164,22 @@ impl Batches {
     }
 }
 
+async fn batch_at(app: &dyn Engine, run: &Run, position: u64) -> Result<Option<BatchId>, Error> {
+    let filter = BatchFilter { status: None, from: From::After(position.saturating_sub(1)), limit: 1 };
+    let found = app.batches(run.id, filter).await?;
+    Ok(found.iter().find(|batch| batch.position == position).map(|batch| batch.id))
+}
+
 impl Log {
     async fn load(app: &dyn Engine, run: &Run, query: &Query) -> Result<Self, Error> {
         let totals = app.log_totals(run.id).await?;
+        let batch = match query.log_batch {
+            Some(position) => Some(batch_at(app, run, position).await?),
+            None => None,
+        };
         let filter = LogFilter {
+            // A batch that is not there has said nothing.
+            batch: batch.map(|found| found.unwrap_or(BatchId(0))),
             level: query.level,
             before: query.log_before,
             newest_first: true,
@@ -177,6 +192,7 @@ impl Log {
             lines: lines.iter().map(LogView::from).collect(),
             levels: LogLevel::ALL.iter().map(|level| level.as_str()).collect(),
             level: query.level.map(LogLevel::as_str),
+            batch: query.log_batch,
             before: query.log_before.map(|id| id.0),
             older,
             kept: format::number(totals.kept),

@@ -61,6 +61,7 @@ fn run_query(id: RunId, params: &Params) -> Result<run::Query, Problem> {
         batch_status: params.parse("batch_status")?,
         from: before.or(newest).unwrap_or(after),
         level: params.parse("level")?,
+        log_batch: params.parse("log_batch")?,
         log_before: params.parse("log_before")?,
         hold: params.text("refresh") == Some("off"),
     })

@@ -23,6 +23,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("run_paused", "act", "/backfill_runs/4"),
     ("run_completed", "act", "/backfill_runs/5"),
     ("run_failed", "act", "/backfill_runs/6?batch_status=failed&level=warn"),
+    ("run_of_which_one_batch_is_followed", "act", "/backfill_runs/3?log_batch=2&level=info"),
     ("run_stopped", "act", "/backfill_runs/7"),
     ("run_that_could_not_be_planned", "act", "/backfill_runs/13"),
     ("batch_failed", "act", "/backfill_runs/6/batches/4"),

@@ -115,11 +115,11 @@ impl RunView {
     }
 }
 
-/// Elements per second; of a run that was over at once it would be made up.
+/// Elements per second; of a run that was over within a second, shorter than a chart's slices, it would be made up.
 fn average(processed: u64, elapsed: Duration) -> Option<String> {
     #[expect(clippy::cast_precision_loss, reason = "a rate to be shown")]
     let rate = processed as f64 / elapsed.as_secs_f64();
-    (processed > 0 && elapsed >= Duration::from_millis(100)).then(|| format::rate(rate))
+    (processed > 0 && elapsed >= Duration::from_secs(1)).then(|| format::rate(rate))
 }
 
 /// The bar of a run, in per mille of its width, without rounding up: done, and what stands in the way.

@@ -30,17 +30,29 @@ fn key(n: usize) -> Key {
 
 /// A schema with a running run of so many batches.
 async fn planned(batches: usize, concurrency: Option<u32>) -> Option<(Schema, MySqlPool, RunId)> {
-    let schema = Schema::new().await?;
+    let (schema, pool) = migrated("utf8mb4").await?;
+    let keys: Vec<_> = (1..=batches).map(key).collect();
+    let run = plan(&mut pool.acquire().await.unwrap(), concurrency, &keys).await;
+    Some((schema, pool, run))
+}
+
+/// The engine's tables, in a database of this character set.
+async fn migrated(set: &str) -> Option<(Schema, MySqlPool)> {
+    let schema = Schema::of_character_set(set).await?;
     crate::store::migrate::mysql::apply(&schema.options()).await.unwrap();
     let pool = schema.pool();
-    let mut conn = pool.acquire().await.unwrap();
-    let run = runs::insert::<MySql>(&mut conn, &new_run(concurrency)).await.unwrap().unwrap();
-    let (role, _) = plans::take::<MySql>(&mut conn, run, "planner").await.unwrap().unwrap();
-    let ranges: Vec<_> =
-        (0..batches).map(|n| (KeyRange { after: (n > 0).then(|| key(n)), upto: key(n + 1) }, 1)).collect();
-    let step = Advance { from: None, to: Some(&key(batches)), batches: &ranges, position: 1, done: true };
-    plans::advance::<MySql>(&mut conn, &role, &step).await.unwrap().unwrap();
-    Some((schema, pool, run))
+    Some((schema, pool))
+}
+
+/// A running run with a batch up to each of these keys.
+async fn plan(conn: &mut MySqlConnection, concurrency: Option<u32>, keys: &[Key]) -> RunId {
+    let run = runs::insert::<MySql>(conn, &new_run(concurrency)).await.unwrap().unwrap();
+    let (role, _) = plans::take::<MySql>(conn, run, "planner").await.unwrap().unwrap();
+    let after = [None].into_iter().chain(keys.iter().cloned().map(Some));
+    let ranges: Vec<_> = after.zip(keys.iter().cloned()).map(|(after, upto)| (KeyRange { after, upto }, 1)).collect();
+    let step = Advance { from: None, to: keys.last(), batches: &ranges, position: 1, done: true };
+    plans::advance::<MySql>(conn, &role, &step).await.unwrap().unwrap();
+    run
 }
 
 fn new_run(concurrency: Option<u32>) -> NewRun {
@@ -321,4 +333,45 @@ fn page(run: RunId) -> Page {
         dropped: 0,
     };
     Page { run, batch: BatchId(1), epoch: 1, lines: vec![said] }
+}
+
+/// What is planned and said goes through JSON, whose text has the character set of the database where nothing else is said.
+#[tokio::test]
+async fn keys_and_lines_are_kept_whole_whatever_the_character_set_of_the_database() {
+    for set in ["latin1", "utf8mb3", "utf8mb4"] {
+        let Some((_schema, pool)) = migrated(set).await else { return };
+        let mut conn = pool.acquire().await.unwrap();
+        let keys = ["日本", "Иван 😀"].map(|text| Key(vec![KeyPart { tag: "varchar".into(), text: text.into() }]));
+        let run = plan(&mut conn, None, &keys).await;
+        claim(&mut conn, 1).await.unwrap();
+        let second = claim(&mut conn, 1).await.unwrap();
+        let range = KeyRange { after: Some(keys[0].clone()), upto: keys[1].clone() };
+        assert_eq!(second.batch.range, range, "{set}");
+        let message = "😀 → Ж".to_owned();
+        let said = Said {
+            at: chrono::Utc::now(),
+            level: LogLevel::Info,
+            target: "Ж".into(),
+            message: message.clone(),
+            fields: serde_json::Map::new(),
+            dropped: 0,
+        };
+        let page = Page { run, batch: second.batch.id, epoch: second.epoch, lines: vec![said] };
+        logs::write::<MySql>(&mut conn, run, &[page], 0).await.unwrap();
+        let kept: String =
+            sqlx::query_scalar("SELECT message FROM data_drip_run_logs").fetch_one(&mut *conn).await.unwrap();
+        assert_eq!(kept, message, "{set}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_completed_where_user_code_has_every_statement_commit_itself() {
+    let Some((schema, pool, _)) = planned(1, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    let mine = claim(&mut conn, 1).await.unwrap();
+    let session = schema.session(&mut conn).await;
+    let fence = mine.fence().to_string();
+    let mut tx = MySql::begin_batch(&mut conn, &session, fence, SILENCE).await.unwrap();
+    run(&mut tx, "COMMIT; SET autocommit = 1").await;
+    assert!(!batches::complete::<MySql>(&mut tx, &mine, 1).await.unwrap());
 }

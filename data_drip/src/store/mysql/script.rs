@@ -4,7 +4,7 @@
 //! A file numbers its values (`?1`, `?2`, …), each as often as it likes. It may hold several statements, divided by a
 //! semicolon at the end of a line:
 //!
-//! - A `SELECT` that finds nothing ends the script, as does a step of an insertion that a unique key refuses.
+//! - A `SELECT` that finds nothing ends the script, as does a step marked `-- unless known` that a unique key refuses.
 //! - `?r1` is the first column of the row that the first `SELECT` found, `?s1` that of the second.
 //! - `-- when ?r1` before a step leaves it out where that column is NULL.
 //! - The script's rows are those of its last `SELECT`, or of the one marked `-- returns`.
@@ -38,6 +38,7 @@ struct Step {
     when: Option<Source>,
     reads: bool,
     returns: bool,
+    unless_known: bool,
 }
 
 /// A file, read once.
@@ -98,7 +99,7 @@ impl Script {
             let statement = step.statement(values, &found)?;
             if !step.reads {
                 match query(statement).execute(&mut *conn).await {
-                    Err(error) if number(&error) == Some(DUPLICATE) => return Ok(Vec::new()),
+                    Err(error) if step.unless_known && number(&error) == Some(DUPLICATE) => return Ok(Vec::new()),
                     outcome => outcome?,
                 };
                 continue;
@@ -128,10 +129,12 @@ fn missing(what: &str) -> sqlx::Error {
 
 impl Step {
     fn read(text: &str) -> Self {
-        let (mut sql, mut sources, mut when, mut returns) = (String::new(), Vec::new(), None, false);
+        let (mut sql, mut sources, mut when) = (String::new(), Vec::new(), None);
+        let (mut returns, mut unless_known) = (false, false);
         for line in text.lines() {
             if let Some((_, comment)) = line.split_once("-- ").filter(|(before, _)| before.trim().is_empty()) {
                 returns |= comment == "returns";
+                unless_known |= comment == "unless known";
                 if let Some(condition) = comment.strip_prefix("when ?") {
                     when = source(condition).map(|(source, _)| source);
                 }
@@ -154,7 +157,7 @@ impl Step {
         let sql = sql.trim();
         let reads = sql.starts_with("SELECT");
         // As many as there are files.
-        Self { sql: String::leak(sql.to_owned()), sources, when, reads, returns }
+        Self { sql: String::leak(sql.to_owned()), sources, when, reads, returns, unless_known }
     }
 
     fn statement(&self, values: &[Value], found: &[Found]) -> sqlx::Result<Statement> {
@@ -199,6 +202,8 @@ mod tests {
         assert!(first.returns && !second.returns && !third.returns);
         assert_eq!((second.when, second.sources.as_slice()), (Some(Source::Found(0, 1)), &[Source::Found(0, 0)][..]));
         assert_eq!(third.sources, [Source::Found(1, 0)]);
+        let known = Script::read("-- unless known\nINSERT INTO t VALUES (1);\n\nINSERT INTO u VALUES (1)");
+        assert_eq!(known.0.iter().map(|step| step.unless_known).collect::<Vec<_>>(), [true, false]);
         let last = Script::read("SELECT 1;\nSELECT 2;\nUPDATE t SET a = 1");
         assert_eq!(last.0.iter().map(|step| step.returns).collect::<Vec<_>>(), [false, true, false]);
     }

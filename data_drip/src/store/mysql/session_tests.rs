@@ -275,6 +275,19 @@ async fn a_row_that_somebody_has_locked_is_waited_for_within_bounds() {
 }
 
 #[tokio::test]
+async fn a_table_that_somebody_has_locked_is_waited_for_within_bounds() {
+    let Some((schema, mut conn, session)) = ledger().await else { return };
+    let mut other = schema.connect().await;
+    run(&mut other, "LOCK TABLES ledger WRITE").await;
+    let mut tx = begun(&mut conn, &session).await;
+    let error = tx.execute("UPDATE ledger SET note = 'x'").await.unwrap_err();
+    assert!(MySql::is_transient(&error), "{error}");
+    tx.rollback().await.unwrap();
+    session.finish(&mut conn).await.unwrap();
+    assert_eq!(int(&mut conn, "SELECT CAST(@@lock_wait_timeout AS SIGNED)").await, 86_400, "the host's again");
+}
+
+#[tokio::test]
 async fn errors_that_pass_are_told_from_those_that_stay() {
     let Some((_schema, mut conn)) = Schema::with(LEDGER).await else { return };
     for (number, passes) in [
@@ -284,6 +297,9 @@ async fn errors_that_pass_are_told_from_those_that_stay() {
         (1040, true),
         (1053, true),
         (1927, true),
+        (1836, true),
+        (1047, true),
+        (1290, false),
         (1317, false),
         (1062, false),
         (1064, false),
@@ -296,6 +312,9 @@ async fn errors_that_pass_are_told_from_those_that_stay() {
         let failure = crate::error::Failure::from(crate::error::Error::from(error));
         assert_eq!(failure.chain().any(MySql::is_transient), passes, "{number} in a chain");
     }
+    let raise = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'The MariaDB server is running with the \
+         --read-only option so it cannot execute this statement'";
+    assert!(MySql::is_transient(&conn.execute(raise).await.unwrap_err()), "another server has taken over");
     assert!(MySql::is_transient(&sqlx::Error::PoolTimedOut));
     assert!(!MySql::is_transient(&sqlx::Error::RowNotFound));
 }

@@ -28,10 +28,15 @@ fn server() -> Option<MySqlConnectOptions> {
 
 impl Schema {
     pub(crate) async fn new() -> Option<Self> {
+        Self::of_character_set("utf8mb4").await
+    }
+
+    /// With this character set for what does not say which it has.
+    pub(crate) async fn of_character_set(set: &str) -> Option<Self> {
         let server = server()?;
         let name = format!("data_drip_{}", uuid::Uuid::now_v7().simple());
         let mut conn = server.connect().await.unwrap();
-        run(&mut conn, &format!("CREATE DATABASE {name}")).await;
+        run(&mut conn, &format!("CREATE DATABASE {name} CHARACTER SET {set}")).await;
         let options = server.database(&name);
         Some(Self { name, options })
     }

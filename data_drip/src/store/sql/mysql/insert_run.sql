@@ -1,5 +1,6 @@
--- Differs by necessity: a second active run violates the unique key, and the driver takes that for no row. A run that bounds
+-- Differs by necessity: without ON CONFLICT. A second active run violates the unique key, and that is no row. A run that bounds
 -- its concurrency gets as many permits; beyond a thousand the bound is a thousand.
+-- unless known
 INSERT INTO data_drip_backfill_runs (
     backfill, options, active_key, batch_size, sleep_ms, element_limit, queue, concurrency, max_attempts, timeout_ms,
     backfiller_id, backfiller_name, start_at, status, created_at
