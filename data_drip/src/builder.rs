@@ -88,7 +88,7 @@ impl<DB: Backend> Builder<DB> {
         self
     }
 
-    /// How often an idle process looks for work of other processes; one second.
+    /// How often an idle process looks for work of other processes; one second. More seldom while PostgreSQL announces work.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.config.poll_interval = interval;
         self

@@ -36,6 +36,8 @@ const GRACE: Duration = Duration::from_millis(700);
 
 /// How often a process looks that is woken when there is work, and has none.
 const QUIET: Duration = Duration::from_secs(15);
+/// And each of its other parts, which the one that looks wakes.
+const STILL: Duration = Duration::from_mins(1);
 
 /// How often this process has to look for what others have done.
 #[derive(Default)]
@@ -78,7 +80,7 @@ impl Pace {
     /// How often slots and planner look by themselves. While there is nothing to do, one look for all of them does: the
     /// sweep's.
     pub(super) fn of_parts(&self, poll_interval: Duration) -> Duration {
-        if self.is_idle() { poll_interval.max(QUIET) } else { poll_interval }
+        if self.is_idle() { poll_interval.max(STILL) } else { poll_interval }
     }
 
     /// How often the sweep looks.
@@ -267,9 +269,9 @@ mod tests {
         let pace = Pace::default();
         assert_eq!((pace.of_parts(POLL), pace.of_sweep(POLL)), (POLL, POLL));
         pace.set_idle(true, pace.calls());
-        assert_eq!((pace.of_parts(POLL), pace.of_sweep(POLL)), (QUIET, POLL));
+        assert_eq!((pace.of_parts(POLL), pace.of_sweep(POLL)), (STILL, POLL));
         pace.stands(true);
-        assert_eq!((pace.of_parts(POLL), pace.of_sweep(POLL)), (QUIET, QUIET));
+        assert_eq!((pace.of_parts(POLL), pace.of_sweep(POLL)), (STILL, QUIET));
         pace.falls();
         assert_eq!(pace.of_sweep(POLL), POLL);
         let hour = Duration::from_hours(1);

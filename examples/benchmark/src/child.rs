@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use crate::backfills::AddRole;
 use crate::database::{open, options};
+use crate::server::idle::{BEFORE, WINDOW};
 use crate::statements::{Figures, Statement, Statements};
 use crate::{engine, machine};
 
@@ -88,6 +89,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<()> {
     match what.as_str() {
         "first" => tell_first(file, rows).await,
         "statements" => tell_statements(file, rows).await,
+        "idle" => tell_idle(file).await,
         other => bail!("{FLAG} cannot do `{other}`"),
     }
 }
@@ -116,6 +118,24 @@ async fn tell_statements(file: &Path, rows: u64) -> Result<()> {
         println!("{in_batch}\t{count}\t{}\t{}\t{sql}", total.as_secs_f64(), longest.as_secs_f64());
     }
     pool.close().await;
+    Ok(())
+}
+
+/// How many statements a worker asks in a minute that has nothing to do.
+pub(crate) async fn idle(file: &Path) -> Result<u64> {
+    let [asked] = numbers(spawn("idle", file, 0).await?.trim())?;
+    Ok(asked)
+}
+
+async fn tell_idle(file: &Path) -> Result<()> {
+    let drip = DataDrip::builder(open(file).await?).with::<AddRole<Sqlite>>().build().await?;
+    let statements = Statements::collect();
+    let worker = drip.start();
+    tokio::time::sleep(BEFORE).await;
+    let before = statements.count();
+    tokio::time::sleep(WINDOW).await;
+    println!("{}", (statements.count() - before) * 60 / WINDOW.as_secs());
+    worker.shutdown().await;
     Ok(())
 }
 

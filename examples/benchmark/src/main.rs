@@ -3,12 +3,12 @@
 //! ```text
 //! cargo run --release -p benchmark                  # everything on SQLite, as in docs/benchmarks.md
 //! cargo run --release -p benchmark -- --quick       # smaller tables, fewer rounds
-//! cargo run --release -p benchmark -- batches       # some of: batches, elements, start, sparse, trips, pages
+//! cargo run --release -p benchmark -- batches       # some of: batches, elements, start, sparse, trips, pages, idle
 //!
 //! # The same on a server that is started for it; instead of postgres, mysql.
 //! bin/with-servers cargo run --release -p benchmark -- postgres
 //! bin/with-servers cargo run --release -p benchmark -- postgres --quick
-//! # Some of: batches, elements, processes, speed (these three), trips, takeover, flat, claims.
+//! # Some of: batches, elements, processes, speed (these three), trips, takeover, flat, claims, idle.
 //! bin/with-servers cargo run --release -p benchmark -- postgres speed
 //! # And with other numbers than those of the report.
 //! bin/with-servers cargo run --release -p benchmark -- postgres batches --rows=200000 --rounds=3 --sizes=100 --workers=1,2

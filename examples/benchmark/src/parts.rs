@@ -59,11 +59,12 @@ pub(crate) enum Part {
     Sparse,
     Trips,
     Pages,
+    Idle,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Batches, Self::Elements, Self::Start, Self::Sparse, Self::Trips, Self::Pages];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Batches, Self::Elements, Self::Start, Self::Sparse, Self::Trips, Self::Pages, Self::Idle];
 
     fn name(self) -> &'static str {
         match self {
@@ -73,6 +74,7 @@ impl Part {
             Self::Sparse => "sparse",
             Self::Trips => "trips",
             Self::Pages => "pages",
+            Self::Idle => "idle",
         }
     }
 
@@ -92,6 +94,7 @@ impl Part {
             Self::Sparse => "A sparse scope",
             Self::Trips => "Round trips per batch",
             Self::Pages => "Pages of the dashboard",
+            Self::Idle => "A minute of idleness",
         }
     }
 
@@ -103,6 +106,7 @@ impl Part {
             Self::Sparse => sparse(folder, scale).await,
             Self::Trips => trips(folder, scale).await,
             Self::Pages => pages(folder, scale).await,
+            Self::Idle => idle(folder).await,
         }
     }
 }
@@ -299,6 +303,16 @@ fn shortened(sql: &str) -> String {
         Some((end, _)) => format!("`{} …`", &sql[..end]),
         None => format!("`{sql}`"),
     }
+}
+
+async fn idle(folder: &Folder) -> Result<()> {
+    let template = Template::new(folder, 1, Shape::Dense).await?;
+    let asked = child::idle(&template.copy()?).await?;
+    println!(
+        "A worker process with settings as they come, in a file without a run: {asked} statements a minute, counted by the events that \
+         sqlx sends for them. `BEGIN` and `COMMIT` are not told; of all these only the lease's six renewals write."
+    );
+    Ok(())
 }
 
 async fn pages(folder: &Folder, scale: &Scale) -> Result<()> {

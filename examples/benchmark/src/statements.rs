@@ -52,6 +52,11 @@ impl Statements {
         self.locked().iter().map(|(statement, figures)| (statement.clone(), *figures)).collect()
     }
 
+    /// How many there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.locked().values().map(|figures| figures.count).sum()
+    }
+
     fn locked(&self) -> MutexGuard<'_, BTreeMap<Statement, Figures>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,6 +4,7 @@
 
 mod claims;
 mod database;
+pub(crate) mod idle;
 mod mysql;
 mod postgres;
 mod processes;
@@ -51,6 +52,10 @@ pub(crate) trait Server: Loops {
     fn through(options: ConnectOptions<Self>, port: u16) -> ConnectOptions<Self>;
     /// Where the server listens.
     fn address(options: &ConnectOptions<Self>) -> (String, u16);
+    /// How statements are counted, for the report.
+    const COUNTED: &'static str;
+    /// How many statements were asked so far in a database of that name.
+    fn asked(database: &str) -> String;
     /// Fills the empty database `template` with employees.
     fn fill(conn: &mut Self::Connection, rows: u64) -> BoxFuture<'_, Result<()>>;
     /// Makes the database `work` anew, with what `template` has, written to the disk.
@@ -87,11 +92,20 @@ enum Part {
     Takeover,
     Flat,
     Claims,
+    Idle,
 }
 
 impl Part {
-    const ALL: [Self; 7] =
-        [Self::Batches, Self::Elements, Self::Processes, Self::Trips, Self::Takeover, Self::Flat, Self::Claims];
+    const ALL: [Self; 8] = [
+        Self::Batches,
+        Self::Elements,
+        Self::Processes,
+        Self::Trips,
+        Self::Takeover,
+        Self::Flat,
+        Self::Claims,
+        Self::Idle,
+    ];
 
     fn named(name: &str) -> Result<Vec<Self>> {
         Ok(match name {
@@ -103,9 +117,10 @@ impl Part {
             "takeover" => vec![Self::Takeover],
             "flat" => vec![Self::Flat],
             "claims" => vec![Self::Claims],
+            "idle" => vec![Self::Idle],
             _ => bail!(
                 "`{name}` is neither --quick nor one of batches, elements, processes, speed (these three), trips, takeover, \
-                 flat, claims"
+                 flat, claims, idle"
             ),
         })
     }
@@ -119,6 +134,7 @@ impl Part {
             Self::Takeover => "Take-over after a kill",
             Self::Flat => "Many batches, many runs",
             Self::Claims => "Empty batches per second",
+            Self::Idle => "A minute of idleness",
         }
     }
 
@@ -131,6 +147,7 @@ impl Part {
             Self::Takeover => takeover::measure(place, scale).await,
             Self::Flat => claims::flat(place, scale).await,
             Self::Claims => claims::claims(place, scale).await,
+            Self::Idle => idle::count(place).await,
         }
     }
 }

@@ -20,6 +20,13 @@ impl Server for Postgres {
     const ANALYZE: &'static str = "ANALYZE data_drip_backfill_runs; ANALYZE data_drip_backfill_run_batches";
     const MARK: &'static str = "set_config('data_drip.fence'";
 
+    const COUNTED: &'static str =
+        "Transactions of that database by `pg_stat_database`: an idle worker's are of one statement each.";
+
+    fn asked(database: &str) -> String {
+        format!("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{database}'")
+    }
+
     fn heading(conn: &mut PgConnection) -> BoxFuture<'_, Result<String>> {
         Box::pin(async move {
             let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut *conn).await?;
