@@ -308,8 +308,8 @@ pub trait Backend: Database + Sealed {
     /// `key <= upto`, likewise.
     #[doc(hidden)]
     fn key_upto(spec: &KeySpec, upto: &Key) -> Result<sea_query::Expr, Error>;
-    /// `key < upto`, where a read that locks up to a key would lock the row behind it as well, and wait for whoever has it:
-    /// the key itself is then read by another statement.
+    /// `key < upto`, where a statement that locks up to a key would lock the row behind it as well, and wait for whoever has
+    /// it: the key itself is then another statement's.
     #[doc(hidden)]
     fn key_before(spec: &KeySpec, upto: &Key) -> Result<Option<sea_query::Expr>, Error>;
     /// `key IN keys`, likewise.
