@@ -86,6 +86,10 @@ pub enum KeyForm {
     Integer,
     /// Bytes, as hexadecimal.
     Bytes,
+    /// Text of a character set that does not come back from Unicode as it was: its bytes, as hexadecimal.
+    Encoded,
+    /// Text of ASCII, each byte as the character of that number: what is no ASCII can be kept as such, too.
+    Ascii,
     /// A date or a time without a zone, as ISO 8601.
     Iso,
     /// A point in time, as ISO 8601 in UTC.
