@@ -86,6 +86,10 @@ pub enum KeyForm {
     Integer,
     /// Bytes, as hexadecimal.
     Bytes,
+    /// Text of a character set that does not come back from Unicode as it was: its bytes, as hexadecimal.
+    Encoded,
+    /// Text of ASCII, each byte as the character of that number: what is no ASCII can be kept as such, too.
+    Ascii,
     /// A date or a time without a zone, as ISO 8601.
     Iso,
     /// A point in time, as ISO 8601 in UTC.
@@ -308,8 +312,8 @@ pub trait Backend: Database + Sealed {
     /// `key <= upto`, likewise.
     #[doc(hidden)]
     fn key_upto(spec: &KeySpec, upto: &Key) -> Result<sea_query::Expr, Error>;
-    /// `key < upto`, where a read that locks up to a key would lock the row behind it as well, and wait for whoever has it:
-    /// the key itself is then read by another statement.
+    /// `key < upto`, where a statement that locks up to a key would lock the row behind it as well, and wait for whoever has
+    /// it: the key itself is then another statement's.
     #[doc(hidden)]
     fn key_before(spec: &KeySpec, upto: &Key) -> Result<Option<sea_query::Expr>, Error>;
     /// `key IN keys`, likewise.

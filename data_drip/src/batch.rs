@@ -222,11 +222,16 @@ impl<'t, DB: Backend> Batch<'t, DB> {
             }
             select
         };
-        let conditions = match DB::key_before(self.spec, &self.info.range.upto)? {
-            Some(before) if first && self.lock && self.affected.is_none() => self.two_parts(before)?,
-            _ => self.conditions(helper)?,
-        };
+        let conditions = if self.lock { self.locking(helper)? } else { self.conditions(helper)? };
         Ok(conditions.into_iter().map(select).collect())
+    }
+
+    /// As [`conditions`](Self::conditions), for statements that lock what they find.
+    fn locking(&self, helper: &str) -> Result<Vec<Vec<Expr>>, Error> {
+        match DB::key_before(self.spec, &self.info.range.upto)? {
+            Some(before) if self.pinned.is_none() && self.affected.is_none() => self.two_parts(before),
+            _ => self.conditions(helper),
+        }
     }
 
     /// What holds the batch's rows, but the one of the greatest key by itself.

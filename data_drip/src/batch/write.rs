@@ -155,7 +155,7 @@ async fn write<DB: Backend>(
         batch.pin().await?;
     }
     let mut affected = 0;
-    let statements: Vec<_> = batch.conditions(helper)?.into_iter().map(statement).collect();
+    let statements: Vec<_> = batch.locking(helper)?.into_iter().map(statement).collect();
     for statement in statements {
         affected += DB::execute(batch.conn, statement).await?;
     }

@@ -17,13 +17,15 @@ use crate::walk::Walk;
 
 /// What an engine holds while user code has a batch in hand: all rows of a table that match.
 struct Bench {
-    schema: Schema,
+    /// Kept open, with its locks. Closed before the schema is dropped, as `conn` is.
+    neighbours: Option<MySqlConnection>,
     conn: MySqlConnection,
     session: MySqlSession,
     scope: Scope<MySql>,
     spec: KeySpec,
     run: Run,
     info: RunBatch,
+    schema: Schema,
 }
 
 impl Bench {
@@ -32,7 +34,33 @@ impl Bench {
         let session = schema.session(&mut conn).await;
         let spec = scope.resolve(&mut conn).await.unwrap();
         let upto = Walk::new(&scope, &spec).upper(&mut conn).await.unwrap().unwrap();
-        Some(Self { schema, conn, session, scope, spec, run: a_run(), info: a_batch(KeyRange { after: None, upto }) })
+        let info = a_batch(KeyRange { after: None, upto });
+        Some(Self { schema, conn, session, scope, spec, run: a_run(), info, neighbours: None })
+    }
+
+    /// A batch of the rows 3 and 4 of six. Somebody else has the others in hand, and looked them up by the same index.
+    async fn between_neighbours(table: &str, key: &[&str]) -> Option<Self> {
+        let script = format!(
+            "CREATE TABLE t ({table}) ENGINE = InnoDB; INSERT INTO t (a, b, n)
+                VALUES (1, 'x', 0), (2, 'x', 0), (3, 'x', 0), (4, 'x', 0), (5, 'x', 0), (6, 'x', 0)"
+        );
+        let scope = Scope::table("t");
+        let scope =
+            if key.is_empty() { scope } else { scope.key(key.iter().map(ToString::to_string).collect::<Vec<_>>()) };
+        let mut bench = Self::new(&script, scope).await?;
+        let all = bench.batch().await.keys().await.unwrap();
+        run(&mut bench.conn, "ROLLBACK").await;
+        let index = bench.spec.index.clone().unwrap();
+        let rows = format!("SELECT * FROM t FORCE INDEX (`{index}`) WHERE b = 'x' AND a IN (1, 2, 5, 6) FOR UPDATE");
+        let mut neighbours = bench.schema.connect().await;
+        run(&mut neighbours, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN").await;
+        run(&mut neighbours, &rows).await;
+        let mut conn = bench.schema.connect().await;
+        let session = bench.schema.session(&mut conn).await;
+        (bench.conn, bench.session) = (conn, session);
+        bench.info.range = KeyRange { after: Some(all[1].clone()), upto: all[3].clone() };
+        bench.neighbours = Some(neighbours);
+        Some(bench)
     }
 
     /// In a batch's transaction, which is never committed.
@@ -68,27 +96,39 @@ async fn pinned_rows_stay_the_batch_when_a_write_takes_them_out_of_the_scope() {
 #[tokio::test]
 async fn a_batch_does_not_wait_for_the_rows_of_its_neighbours() {
     for key in ["a", "a, b"] {
-        let script = format!(
-            "CREATE TABLE t (a integer, b varchar(5), n integer, PRIMARY KEY ({key})) ENGINE = InnoDB;
-             INSERT INTO t VALUES (1, 'x', 0), (2, 'x', 0), (3, 'x', 0), (4, 'x', 0), (5, 'x', 0), (6, 'x', 0)"
-        );
-        let Some(mut bench) = Bench::new(&script, Scope::table("t")).await else { return };
-        let all = bench.batch().await.keys().await.unwrap();
-        run(&mut bench.conn, "ROLLBACK").await;
-        let mut neighbours = bench.schema.connect().await;
-        run(
-            &mut neighbours,
-            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN; SELECT * FROM t WHERE a IN (1, 2, 5, 6) FOR UPDATE",
-        )
-        .await;
-        let mut conn = bench.schema.connect().await;
-        let session = bench.schema.session(&mut conn).await;
-        (bench.conn, bench.session) = (conn, session);
-        bench.info.range = KeyRange { after: Some(all[1].clone()), upto: all[3].clone() };
+        let table = format!("a integer, b varchar(5), n integer, PRIMARY KEY ({key})");
+        let Some(mut bench) = Bench::between_neighbours(&table, &[]).await else { return };
         let mut batch = bench.batch().await;
         assert_eq!(batch.rows::<(i32, String, i32)>().await.unwrap().len(), 2, "by ({key})");
-        assert_eq!(batch.keys().await.unwrap(), all[2..4], "by ({key})");
+        assert_eq!(batch.keys().await.unwrap().len(), 2, "by ({key})");
         assert_eq!(batch.update_all().set("n", 1).execute().await.unwrap(), 2, "by ({key})");
+        run(batch.conn(), "ROLLBACK").await;
+    }
+}
+
+/// Nor does one that writes without having read.
+#[tokio::test]
+async fn a_write_does_not_wait_for_the_rows_of_the_neighbouring_batches() {
+    let kinds: [(&str, &[&str]); 4] = [
+        ("a integer, b varchar(5), n integer, PRIMARY KEY (a)", &[]),
+        ("a integer, b varchar(5), n integer, PRIMARY KEY (a, b)", &[]),
+        ("a integer NOT NULL, b varchar(5), n integer, id serial, UNIQUE KEY by_a (a)", &["a"]),
+        ("a integer NOT NULL, b varchar(5) NOT NULL, n integer, id serial, UNIQUE KEY by_b (b, a)", &["b", "a"]),
+    ];
+    for (table, key) in kinds {
+        let Some(mut bench) = Bench::between_neighbours(table, key).await else { return };
+        let mut batch = bench.batch().await;
+        assert_eq!(batch.update_all().set("n", 1).execute().await.unwrap(), 2, "{table}");
+        assert_eq!(batch.counted(), Some(2), "{table}");
+        let again = batch.update_all().set("n", 2).execute().await.unwrap_err();
+        assert!(again.to_string().contains("`update_all` after a write"), "{again}");
+        assert_eq!(int(batch.conn(), "SELECT CAST(SUM(a) AS SIGNED) FROM t WHERE n = 1").await, 7, "{table}");
+        run(batch.conn(), "ROLLBACK").await;
+        let Some(mut bench) = Bench::between_neighbours(table, key).await else { return };
+        let mut batch = bench.batch().await;
+        assert_eq!(batch.delete_all().execute().await.unwrap(), 2, "{table}");
+        assert_eq!(batch.counted(), Some(2), "{table}");
+        assert_eq!(int(batch.conn(), "SELECT CAST(SUM(a) AS SIGNED) FROM t").await, 14, "{table}");
         run(batch.conn(), "ROLLBACK").await;
     }
 }

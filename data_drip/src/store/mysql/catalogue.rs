@@ -194,7 +194,8 @@ fn type_of(column: &Column) -> Result<KeyType, &'static str> {
         "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => {
             match (&column.charset, &column.collation) {
                 (Some(charset), Some(collation)) => {
-                    of(format!("CONVERT(? USING {charset}) COLLATE {collation}"), KeyForm::Text)
+                    let (bytes, form) = text_form(charset);
+                    of(format!("CONVERT({bytes} USING {charset}) COLLATE {collation}"), form)
                 }
                 _ => Err("has no collation"),
             }
@@ -211,6 +212,17 @@ fn type_of(column: &Column) -> Result<KeyType, &'static str> {
         "float" | "double" => Err("holds floating-point numbers, which cannot be named exactly"),
         "enum" | "set" => Err("sorts by the place in its declaration, which a migration can change"),
         _ => Err("is of a type that keys cannot be named in"),
+    }
+}
+
+/// How text is named, and what of that is converted back. A key that Unicode gives back as another one would be looked for
+/// where it is not: rows would be passed over, or walked again and again (seen with cp932, big5 and gbk). A test goes
+/// through the bytes of every character set.
+fn text_form(charset: &str) -> (&'static str, KeyForm) {
+    match charset {
+        "utf8mb4" | "utf8mb3" | "utf8" | "ucs2" | "utf16" | "utf16le" | "utf32" | "latin1" => ("?", KeyForm::Text),
+        "ascii" => ("CAST(CONVERT(? USING latin1) AS BINARY)", KeyForm::Ascii),
+        _ => ("UNHEX(?)", KeyForm::Encoded),
     }
 }
 

@@ -16,7 +16,8 @@ pub(super) fn text(spec: &KeySpec, place: usize) -> Expr {
     let column = column(spec, place);
     let Some(KeyType { sql, form }) = spec.types.get(place) else { return column };
     let rendered = match form {
-        KeyForm::Bytes => "CONCAT(?, HEX(?))",
+        KeyForm::Bytes | KeyForm::Encoded => "CONCAT(?, HEX(?))",
+        KeyForm::Ascii => "CONCAT(?, CONVERT(CONVERT(CAST(? AS BINARY) USING latin1) USING utf8mb4))",
         _ => "CONCAT(?, CONVERT(? USING utf8mb4))",
     };
     // The first colon ends the tag.
@@ -31,7 +32,7 @@ pub(super) fn value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<Expr
     let read = match form {
         KeyForm::Bytes => "UNHEX(?)".to_owned(),
         // The words are those of the catalogue: `CONVERT(? USING latin1) COLLATE latin1_swedish_ci`.
-        KeyForm::Text => sql.clone(),
+        KeyForm::Text | KeyForm::Ascii | KeyForm::Encoded => sql.clone(),
         KeyForm::Integer | KeyForm::Iso | KeyForm::Instant => format!("CAST(? AS {sql})"),
     };
     if sql.starts_with("DATE") && part.text.contains("-00") {

@@ -185,13 +185,24 @@ async fn walked(
     pace: &mut Pace,
     size: u64,
 ) -> Vec<(KeyRange, u64)> {
+    walked_under(SETTINGS, schema, conn, scope, spec, pace, size).await
+}
+
+async fn walked_under(
+    settings: &[&'static str],
+    schema: &Schema,
+    conn: &mut MySqlConnection,
+    scope: &Scope<MySql>,
+    spec: &KeySpec,
+    pace: &mut Pace,
+    size: u64,
+) -> Vec<(KeyRange, u64)> {
     let session = schema.session(conn).await;
     let walk = Walk::new(scope, spec);
     let Some(upto) = walk.upper(conn).await.unwrap() else { return Vec::new() };
     let (mut found, mut cursor, mut rounds) = (Vec::new(), None::<Key>, 0);
     loop {
-        let settings = SETTINGS[rounds % SETTINGS.len()];
-        conn.execute(settings).await.unwrap();
+        conn.execute(settings[rounds % settings.len()]).await.unwrap();
         let step = walk.step(conn, &session, pace, cursor.as_ref(), &upto, size, 3).await.unwrap();
         assert!(step.batches.len() <= 3);
         assert_ne!(step.cursor, cursor, "each step gets on");
@@ -370,4 +381,43 @@ async fn a_date_that_is_none_is_an_error_and_not_a_gap() {
     let spec = scope.resolve(&mut conn).await.unwrap();
     let error = Walk::new(&scope, &spec).upper(&mut conn).await.unwrap_err();
     assert!(error.to_string().contains("holds the date `0000-00-00`, which is none"), "{error}");
+}
+
+/// Every byte by itself, and pairs of them that other characters come back for from a tour through Unicode.
+#[tokio::test]
+async fn text_in_every_character_set_of_the_server_is_walked() {
+    let Some(schema) = Schema::new().await else { return };
+    let mut conn = schema.connect().await;
+    let sets = "SELECT CAST(character_set_name AS CHAR) FROM information_schema.character_sets
+        WHERE character_set_name <> 'binary'";
+    let sets: Vec<String> = sqlx::query_scalar(sets).fetch_all(&mut conn).await.unwrap();
+    assert!(sets.len() > 30, "{sets:?}");
+    let pairs = "8143 8163 817C 8191 8192 81AD 81BE 81BF 81CA 81DF 81E0 81E6 8740 8754 8790 8791 8792 8795 8796 8797 879A 879B \
+         879C A145 A14E A1A1 A1A7 A1AA A1C0 A1C1 A1C2 A1C3 A1C5 A1DD A1F1 A1FE A240 A241 A242 A2CC A2CE A2CF A6D9 A6DA A6EC \
+         A6F5 A8BB A996 C6E1 D9E8 ED40 EEF9 EEFA F9F9 FA40 FA4A FA54 FA58 FA5B FC4B FCFC FEFE";
+    let bytes = (0..256).map(|byte| format!("{byte:02X}")).chain(pairs.split(' ').map(str::to_owned));
+    let lines = bytes.enumerate().map(|(n, bytes)| format!("({n}, UNHEX('{bytes}'))")).collect::<Vec<_>>().join(", ");
+    for set in sets {
+        // What is no text in this character set is left out.
+        let script = format!(
+            "DROP TABLE IF EXISTS t; SET sql_mode = '';
+             CREATE TABLE t (n integer, k varchar(9) CHARACTER SET {set} COLLATE {set}_bin PRIMARY KEY) ENGINE = InnoDB;
+             INSERT IGNORE INTO t VALUES {lines}"
+        );
+        run(&mut conn, &script).await;
+        let scope = Scope::<MySql>::table("t");
+        let spec = scope.resolve(&mut conn).await.unwrap();
+        let (settings, pace) = (&SETTINGS[..3], &mut Pace::default());
+        let ranges = walked_under(settings, &schema, &mut conn, &scope, &spec, pace, 7).await;
+        let mut covered = Vec::new();
+        for (range, seen) in &ranges {
+            let here = numbers(&mut conn, &scope, &spec, range).await;
+            assert_eq!(here.len() as u64, *seen, "{range} in {set}");
+            covered.extend(here);
+        }
+        covered.sort_unstable();
+        let all: Vec<i32> = sqlx::query_scalar("SELECT n FROM t ORDER BY n").fetch_all(&mut conn).await.unwrap();
+        assert!(all.len() > 60, "{set} has {}", all.len());
+        assert_eq!(covered, all, "in {set}");
+    }
 }

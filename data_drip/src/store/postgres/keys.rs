@@ -13,8 +13,8 @@ pub(super) fn text(spec: &KeySpec, place: usize) -> Expr {
     let column = Expr::col(Alias::new(&spec.columns[place]));
     let Some(KeyType { sql, form }) = spec.types.get(place) else { return column };
     let rendered = match form {
-        KeyForm::Text | KeyForm::Integer => "$1 || CAST($2 AS text)",
-        KeyForm::Bytes => "$1 || upper(encode($2, 'hex'))",
+        KeyForm::Text | KeyForm::Ascii | KeyForm::Integer => "$1 || CAST($2 AS text)",
+        KeyForm::Bytes | KeyForm::Encoded => "$1 || upper(encode($2, 'hex'))",
         // JSON's dates are ISO 8601, with infinities and BC.
         KeyForm::Iso => "$1 || (to_jsonb($2) #>> '{}')",
         KeyForm::Instant => "$1 || (to_jsonb($2 AT TIME ZONE 'UTC') #>> '{}')",
@@ -27,8 +27,8 @@ pub(super) fn text(spec: &KeySpec, place: usize) -> Expr {
 /// The SQL that reads what `text` has rendered back from the SQL of that text.
 fn read(KeyType { sql, form }: &KeyType, text: &str) -> String {
     match form {
-        KeyForm::Text | KeyForm::Integer | KeyForm::Iso => format!("CAST({text} AS {sql})"),
-        KeyForm::Bytes => format!("decode({text}, 'hex')"),
+        KeyForm::Text | KeyForm::Ascii | KeyForm::Integer | KeyForm::Iso => format!("CAST({text} AS {sql})"),
+        KeyForm::Bytes | KeyForm::Encoded => format!("decode({text}, 'hex')"),
         KeyForm::Instant => format!("(CAST({text} AS timestamp without time zone) AT TIME ZONE 'UTC')"),
     }
 }
