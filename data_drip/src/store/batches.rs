@@ -174,7 +174,11 @@ pub(crate) async fn is_completed<DB: Backend>(conn: &mut DB::Connection, claim: 
 
 /// Marks a suspected batch as about to run alone, so that a loss from now on counts towards giving it up.
 pub(crate) async fn mark_lone<DB: Backend>(conn: &mut DB::Connection, claim: &Claim) -> sqlx::Result<bool> {
-    Ok(DB::execute(conn, fenced(DB::SQL.mark_lone, &claim.fence())).await? == 1)
+    // In a transaction: a connection that a chain of batches goes over commits nothing by itself on MySQL.
+    let mut tx = DB::begin(conn).await?;
+    let marked = DB::execute(&mut tx, fenced(DB::SQL.mark_lone, &claim.fence())).await? == 1;
+    tx.commit().await?;
+    Ok(marked)
 }
 
 /// How an attempt ended that did not complete the batch.
