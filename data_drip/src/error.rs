@@ -225,15 +225,12 @@ impl Failure {
 const MOST_KEPT: usize = 1 << 20;
 
 /// What is kept of an error. To be cut after masking: a part of a masked value is not known for one.
-pub(crate) fn bounded(mut error: String) -> String {
-    let left_out = error.len().saturating_sub(MOST_KEPT);
-    if left_out > 0 {
-        let end = error.floor_char_boundary(MOST_KEPT);
-        let left_out = error.len() - end;
-        error.truncate(end);
-        error.push_str(&format!("\nand {left_out} bytes more, which are not kept"));
+pub(crate) fn bounded(error: String) -> String {
+    if error.len() <= MOST_KEPT {
+        return error;
     }
-    error
+    let end = error.floor_char_boundary(MOST_KEPT);
+    format!("{}\nand {} bytes more, which are not kept", &error[..end], error.len() - end)
 }
 
 /// What is kept instead of an error that the database refuses: plain ASCII, which any keeps.
