@@ -221,6 +221,25 @@ impl Failure {
     }
 }
 
+/// How much of an error is kept: less than any database takes as it is set up, and more than anybody reads.
+const MOST_KEPT: usize = 1 << 20;
+
+/// What is kept of an error. To be cut after masking: a part of a masked value is not known for one.
+pub(crate) fn bounded(error: String) -> String {
+    if error.len() <= MOST_KEPT {
+        return error;
+    }
+    let end = error.floor_char_boundary(MOST_KEPT);
+    format!("{}\nand {} bytes more, which are not kept", &error[..end], error.len() - end)
+}
+
+/// What is kept instead of an error that the database refuses: plain ASCII, which any keeps.
+pub(crate) fn stand_in(error: &str, refusal: &sqlx::Error) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() { c } else { ' ' };
+    let refusal: String = refusal.to_string().chars().map(plain).take(300).collect();
+    format!("an error of {} bytes, which the database did not keep: {refusal}", error.len())
+}
+
 const CAUSED_BY: &str = "\ncaused by: ";
 const AT: &str = "\nat ";
 
@@ -309,6 +328,16 @@ mod tests {
             assert_eq!(Report::read(text), Report { message: text.to_owned(), ..Report::default() });
         }
         assert_eq!(Failure::from("a\0b").report(), "a\u{2400}b");
+    }
+
+    #[test]
+    fn an_error_without_bound_is_cut_between_two_characters_and_says_so() {
+        assert_eq!(bounded("x".repeat(MOST_KEPT)).len(), MOST_KEPT);
+        let long = format!("x{}", "\u{20ac}".repeat(MOST_KEPT));
+        let kept = bounded(long.clone());
+        let (head, said) = kept.split_once('\n').unwrap();
+        assert!(long.starts_with(head) && (MOST_KEPT - 3..=MOST_KEPT).contains(&head.len()), "{}", head.len());
+        assert_eq!(said, format!("and {} bytes more, which are not kept", long.len() - head.len()));
     }
 
     #[test]

@@ -103,6 +103,25 @@ impl ByHand {
     }
 }
 
+/// Refuses its run before anything is planned.
+#[backfill]
+pub struct Unready;
+
+#[backfill]
+impl Unready {
+    fn scope(&self) -> Scope {
+        Scope::table("items")
+    }
+
+    async fn before_run(&self, _run: &Run, _conn: &mut Connection) -> data_drip::Result {
+        Err("not today".into())
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        stamp(batch).await
+    }
+}
+
 /// What can go wrong in a batch.
 #[derive(OptionEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

@@ -3,7 +3,7 @@
 use data_drip::{BatchStatus, Run, RunBatch, RunStatus};
 
 use super::audit::audit;
-use super::backfills::{Bounded, Fault, Faulty, StampAll};
+use super::backfills::{Bounded, Fault, Faulty, StampAll, Unready};
 use super::{engine, run_to_its_end, settled, until};
 use crate::database::{BROKEN, Database, SPOILS};
 
@@ -130,4 +130,36 @@ async fn a_row_that_the_application_holds_is_waited_for_and_its_write_is_not_los
     audit(&database, &drip, run.id).await;
     assert_eq!(database.number("SELECT count(*) FROM items WHERE word = 'mine' AND touched = 1").await, 1);
     worker.shutdown().await;
+}
+
+/// A database may refuse to keep an error: for a constraint of somebody's, for its size, for a character.
+#[tokio::test]
+async fn an_error_that_the_database_does_not_keep_is_told_of_and_holds_nothing_up() {
+    let Some(database) = Database::with_items(100).await else { return };
+    let (drip, _) = engine(&database, 1).await;
+    let refuse = "ADD CONSTRAINT not_this_one CHECK (error NOT LIKE '%not for me%')";
+    database.run(&format!("ALTER TABLE data_drip_backfill_run_batches {refuse}")).await;
+    let worker = drip.start();
+    let run = drip.enqueue(Faulty { fault: Fault::Error, item: ITEM }).batch_size(25).await.unwrap();
+    let run = settled(&drip, run.id).await;
+    worker.shutdown().await;
+    let batches = drip.batches(run.id).limit(u32::MAX).await.unwrap();
+    assert_only_the_second_failed(&run, &batches, "which the database did not keep");
+    let error = batches[1].error.as_deref().unwrap();
+    assert!(error.starts_with("an error of ") && error.contains("not_this_one"), "{error}");
+}
+
+#[tokio::test]
+async fn a_run_whose_error_the_database_does_not_keep_fails_all_the_same() {
+    let Some(database) = Database::with_items(100).await else { return };
+    let (drip, _) = engine(&database, 1).await;
+    let refuse = "ADD CONSTRAINT not_this_one CHECK (error NOT LIKE '%not today%')";
+    database.run(&format!("ALTER TABLE data_drip_backfill_runs {refuse}")).await;
+    let worker = drip.start();
+    let run = drip.enqueue(Unready).await.unwrap();
+    let run = settled(&drip, run.id).await;
+    worker.shutdown().await;
+    assert_eq!(run.status, RunStatus::Failed);
+    let error = run.error.as_deref().unwrap();
+    assert!(error.contains("which the database did not keep") && error.contains("not_this_one"), "{error}");
 }

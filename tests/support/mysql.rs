@@ -19,6 +19,8 @@ pub const LONG: &str = "SELECT SLEEP(300)";
 pub const BEGINS: &str = "START TRANSACTION READ WRITE; SAVEPOINT";
 /// Round trips of the engine's own for a batch that another follows.
 pub const TRIPS: u64 = 7;
+/// Those of a writing helper: the greatest key has a statement of its own.
+pub const WRITES: u64 = 2;
 /// What a hand-written `COMMIT` and its like are told.
 pub const BROKEN: &str = "the batch's transaction was ended by user code";
 /// What user code is told that swallowed a deadlock.

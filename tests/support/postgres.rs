@@ -19,6 +19,8 @@ pub const LONG: &str = "SELECT pg_sleep(300)";
 pub const BEGINS: &str = "set_config('data_drip.fence'";
 /// Round trips of the engine's own for a batch that another follows.
 pub const TRIPS: u64 = 4;
+/// Those of a writing helper.
+pub const WRITES: u64 = 1;
 /// What a hand-written `COMMIT` and its like are told.
 pub const BROKEN: &str = "the batch's transaction was ended by user code";
 

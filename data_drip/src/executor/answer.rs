@@ -33,6 +33,11 @@ pub(super) fn is_answer(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_))
 }
 
+/// Whether the database has answered no, and would again: it does not take what it was given.
+pub(super) fn is_refusal<DB: Backend>(error: &sqlx::Error) -> bool {
+    is_answer(error) && !DB::is_transient(error)
+}
+
 /// Asks something on a connection of the pool. When no answer comes, the connection is closed: given back, it would be waited
 /// for, and the pool has few.
 macro_rules! ask {

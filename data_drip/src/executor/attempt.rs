@@ -50,7 +50,13 @@ pub(super) async fn run<DB: Backend>(
         Err(error) => (None, transient(claim, format!("the attempt ended unexpectedly: {error}"))),
     };
     engine.desk.hand_over(claim, said.take());
-    outcome
+    let (link, ended) = outcome;
+    let follows = matches!(ended, Ended::Completed { next: Some(_), .. });
+    match link {
+        // A connection that looks for work with a batch's settings would see the database as it was at its first look.
+        Some(link) if !follows => (finished(link, engine.lease.ttl()).await, ended),
+        link => (link, ended),
+    }
 }
 
 struct Attempt<DB: Backend> {
@@ -171,8 +177,7 @@ impl<DB: Backend> Attempt<DB> {
         let worked = self.work(&mut tx, session, code).await;
         if let Worked::Ready(done) = worked {
             return match within::<DB, _>(self.engine.lease.ttl(), tx.commit()).await {
-                Ok(()) if done.next.is_some() => (Some(link), done.into()),
-                Ok(()) => (finished(link, self.engine.lease.ttl()).await, done.into()),
+                Ok(()) => (Some(link), done.into()),
                 // The database answered: it did not commit. Dropping `tx` has queued the rollback. What passes is not
                 // that sure: a server that shuts down says so instead of saying that it has just committed.
                 Err(error @ sqlx::Error::Database(_)) if !DB::is_transient(&error) => {
@@ -206,7 +211,7 @@ impl<DB: Backend> Attempt<DB> {
                 link.discard();
                 (None, ended)
             }
-            Ok(()) => (finished(link, self.engine.lease.ttl()).await, ended),
+            Ok(()) => (Some(link), ended),
             Err(error) => {
                 tracing::warn!(%error, "a rollback was not answered: the connection is closed");
                 link.discard();

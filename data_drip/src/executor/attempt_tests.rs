@@ -172,3 +172,45 @@ mod unknown_commit {
         worker.shutdown().await;
     }
 }
+
+/// On MySQL, where a batch's settings stay with its connection until they are set back.
+#[cfg(feature = "mysql")]
+mod link {
+    use sqlx::MySql;
+
+    use super::*;
+    use crate::DataDrip;
+    use crate::store::mysql::testing::{Schema, int};
+
+    async fn settings(conn: &mut sqlx::MySqlConnection) -> (i64, i64) {
+        (int(conn, "SELECT @@autocommit").await, int(conn, "SELECT CAST(@@innodb_lock_wait_timeout AS SIGNED)").await)
+    }
+
+    #[tokio::test]
+    async fn of_a_chain_comes_back_as_it_was_when_the_next_batch_is_lost() {
+        let Some(schema) = Schema::new().await else { return };
+        let drip = DataDrip::<MySql>::builder(schema.pool()).queues(["nobody's"]).build().await.unwrap();
+        let worker = drip.start();
+        while !worker.engine.lease.is_held() {
+            drip.core.signals.work.notified().await;
+        }
+        let mut link = Link::acquire(&schema.pool()).await.unwrap();
+        let before = settings(&mut link).await;
+        let (conn, session) = link.parts();
+        MySql::begin_batch(conn, session, String::new(), Duration::from_secs(20))
+            .await
+            .unwrap()
+            .commit()
+            .await
+            .unwrap();
+        // Of a worker that was lost, and taken away before it is marked: there is no such batch any more.
+        let mut lost = claim(0);
+        lost.batch.losses = 1;
+        let (link, ended) = run(&worker.engine, link, &lost, CancellationToken::new(), Vec::new()).await;
+        assert!(matches!(ended, Ended::Lost));
+        let mut link = link.unwrap();
+        assert_eq!(settings(&mut link).await, before);
+        link.release().await;
+        worker.shutdown().await;
+    }
+}

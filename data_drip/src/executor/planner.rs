@@ -13,8 +13,8 @@ use tracing::Instrument;
 use crate::backend::{Backend, KeySpec, Session};
 use crate::backfill::Context;
 use crate::core::Link;
-use crate::error::{Error, ErrorKind, Failure};
-use crate::executor::answer::{ask, within};
+use crate::error::{Error, ErrorKind, Failure, bounded, stand_in};
+use crate::executor::answer::{ask, is_refusal, within};
 use crate::executor::attempt::elapsed;
 use crate::executor::code::spec_of;
 use crate::executor::{Engine, schedule};
@@ -23,7 +23,7 @@ use crate::inside::inside;
 use crate::key::Key;
 use crate::panics::caught;
 use crate::registry::{Instance, scope_of};
-use crate::run::{Run, RunId};
+use crate::run::{BatchId, Run, RunId};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::plans::{self, Advance, Plan, Role};
 use crate::store::{patiently, runs};
@@ -228,7 +228,7 @@ async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, crowd: &Crowd, id: RunId
             engine.settle(id).await;
         }
         Err(Halt::Over) => release(engine, &role).await,
-        Err(Halt::Refused(error)) => fail(engine, &role, &error).await,
+        Err(Halt::Refused(error)) => fail(engine, &role, error).await,
         Err(Halt::LeftToOthers(error)) => {
             tracing::error!(%error, "this process refuses the run");
             engine.refuse(id);
@@ -238,7 +238,7 @@ async fn one_run<DB: Backend>(engine: &Arc<Engine<DB>>, crowd: &Crowd, id: RunId
             let interrupted = if planner.advanced.into_inner() { 0 } else { interrupted };
             if interrupted >= schedule::MOST_TRANSIENTS {
                 let error = format!("planning was interrupted {} times without getting on: {error}", interrupted + 1);
-                fail(engine, &role, &error).await;
+                fail(engine, &role, error).await;
                 return Round::Done;
             }
             tracing::warn!(%error, "planning is interrupted");
@@ -275,9 +275,9 @@ async fn release<DB: Backend>(engine: &Engine<DB>, role: &Role) {
     }
 }
 
-async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
-    tracing::error!(error, "the run cannot be planned");
-    let failed = patiently!(
+/// Writes down that the run has failed, and with what.
+async fn write_down<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) -> sqlx::Result<Option<Vec<BatchId>>> {
+    patiently!(
         DB,
         engine.lease.interval(),
         async {
@@ -285,7 +285,20 @@ async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: &str) {
             ask!(engine.writing, engine.patience(), |conn| plans::fail::<DB>(conn, role, error))
         }
         .await
-    );
+    )
+}
+
+async fn fail<DB: Backend>(engine: &Engine<DB>, role: &Role, error: String) {
+    let error = bounded(error);
+    tracing::error!(error, "the run cannot be planned");
+    let mut failed = write_down(engine, role, &error).await;
+    // What it refuses once it refuses for ever, and the run would be planned for as long.
+    if let Err(refusal) = &failed
+        && is_refusal::<DB>(refusal)
+    {
+        tracing::error!(%refusal, "the database does not keep an error");
+        failed = write_down(engine, role, &stand_in(&error, refusal)).await;
+    }
     match failed {
         Ok(Some(stopped)) => {
             if !stopped.is_empty() {

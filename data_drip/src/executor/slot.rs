@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::core::Link;
-use crate::executor::answer::{is_answer, within};
+use crate::error::bounded;
+use crate::executor::answer::{is_answer, is_refusal, within};
 use crate::executor::attempt::{self, Ended};
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
@@ -33,7 +34,7 @@ pub(super) async fn work<DB: Backend>(engine: Arc<Engine<DB>>, number: usize) {
     loop {
         if slot.engine.draining.is_cancelled() {
             if let Some(claim) = next {
-                slot.give_back(&claim, &Unfinished::Released).await;
+                slot.give_back(&claim, Unfinished::Released).await;
             }
             return;
         }
@@ -197,7 +198,7 @@ impl<DB: Backend> Slot<DB> {
             }
             Err(error) => {
                 tracing::warn!(slot = self.number, %error, "no connection for a claimed batch");
-                self.give_back(&claim, &Unfinished::Released).await;
+                self.give_back(&claim, Unfinished::Released).await;
                 None
             }
         };
@@ -226,8 +227,9 @@ impl<DB: Backend> Slot<DB> {
                 next
             }
             Ended::Unfinished(how) => {
-                self.give_back(claim, &how).await;
-                if how == Unfinished::Released {
+                let released = how == Unfinished::Released;
+                self.give_back(claim, how).await;
+                if released {
                     // Being stopped, paused or left to others: not to be claimed again in a circle.
                     self.rest(run, AFTER_RELEASE);
                 }
@@ -241,14 +243,18 @@ impl<DB: Backend> Slot<DB> {
     }
 
     /// Gives a claim back, patiently: an error that is not written down is an error swallowed.
-    async fn give_back(&mut self, claim: &Claim, how: &Unfinished) {
+    async fn give_back(&mut self, claim: &Claim, mut how: Unfinished) {
         let engine = Arc::clone(&self.engine);
         let (run, id) = (claim.batch.run_id, claim.batch.id);
-        let mut failed = 0;
+        if let Some(error) = how.error_mut() {
+            *error = bounded(std::mem::take(error));
+        }
+        let (mut failed, mut instead) = (0, None);
         let status = loop {
             let outcome = match self.link().await {
                 Ok(link) => {
                     let _turn = engine.turn().await;
+                    let how = instead.as_ref().unwrap_or(&how);
                     within::<DB, _>(engine.lease.ttl(), batches::give_back::<DB>(link, &claim.fence(), how)).await
                 }
                 Err(error) => Err(error),
@@ -258,6 +264,14 @@ impl<DB: Backend> Slot<DB> {
                 Err(error) => {
                     failed += 1;
                     self.discard();
+                    // An error that the database does not take it would refuse for ever. If it does not take what stands in
+                    // for it either, the error is not to blame, and is tried again.
+                    let first = instead.is_none() && is_refusal::<DB>(&error);
+                    instead = if first { how.standing_in(&error) } else { None };
+                    if instead.is_some() {
+                        tracing::warn!(run = run.0, batch = id.0, ?how, %error, "the database does not keep an error");
+                        continue;
+                    }
                     // Not given up when the lease has run out: a neighbour that holds SQLite's write lock for so long
                     // keeps everybody from taking the claim over, and if somebody has, the fence tells. When draining,
                     // the lease's end has to do.
@@ -271,7 +285,8 @@ impl<DB: Backend> Slot<DB> {
         };
         self.give_link_back().await;
         let Some(status) = status else { return };
-        match how {
+        let mut how = instead.unwrap_or(how);
+        match &how {
             Unfinished::Released => {
                 tracing::debug!(run = run.0, batch = id.0, %status, "the batch is given back unworked");
             }
@@ -285,10 +300,7 @@ impl<DB: Backend> Slot<DB> {
         let mut batch = claim.batch.clone();
         batch.status = status;
         batch.worker = batch.worker.filter(|_| status == BatchStatus::Failed);
-        if let Unfinished::Transient { error, .. }
-        | Unfinished::Attempt { error, .. }
-        | Unfinished::GaveUp { error, .. } = how
-        {
+        if let Some(error) = how.error_mut() {
             batch.error = Some(error.clone());
         }
         batch.attempts +=

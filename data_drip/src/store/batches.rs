@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::backend::{Backend, Statement};
+use crate::error::stand_in;
 use crate::key::KeyRange;
 use crate::run::{BatchId, RunBatch, RunId};
 use crate::status::{BatchStatus, RunStatus};
@@ -174,7 +175,11 @@ pub(crate) async fn is_completed<DB: Backend>(conn: &mut DB::Connection, claim: 
 
 /// Marks a suspected batch as about to run alone, so that a loss from now on counts towards giving it up.
 pub(crate) async fn mark_lone<DB: Backend>(conn: &mut DB::Connection, claim: &Claim) -> sqlx::Result<bool> {
-    Ok(DB::execute(conn, fenced(DB::SQL.mark_lone, &claim.fence())).await? == 1)
+    // In a transaction: a connection that a chain of batches goes over commits nothing by itself on MySQL.
+    let mut tx = DB::begin(conn).await?;
+    let marked = DB::execute(&mut tx, fenced(DB::SQL.mark_lone, &claim.fence())).await? == 1;
+    tx.commit().await?;
+    Ok(marked)
 }
 
 /// How an attempt ended that did not complete the batch.
@@ -188,6 +193,23 @@ pub(crate) enum Unfinished {
     Attempt { error: String, again_in: Duration },
     /// Failed for good. `counted` tells whether it was an attempt of user code.
     GaveUp { error: String, counted: bool },
+}
+
+impl Unfinished {
+    pub(crate) fn error_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Released => None,
+            Self::Transient { error, .. } | Self::Attempt { error, .. } | Self::GaveUp { error, .. } => Some(error),
+        }
+    }
+
+    /// The same, with what is kept instead of its error, when it has one.
+    pub(crate) fn standing_in(&self, refusal: &sqlx::Error) -> Option<Self> {
+        let mut other = self.clone();
+        let error = other.error_mut()?;
+        *error = stand_in(error, refusal);
+        Some(other)
+    }
 }
 
 /// What a batch becomes that was claimed and not worked on to its end.

@@ -247,8 +247,20 @@ pub(crate) mod postgres {
             let message = format!("this server is PostgreSQL {}: DataDrip needs 12 or newer", version / 10_000);
             return Err(Error::new(ErrorKind::Configuration, message));
         }
-        let recovering = one::<Postgres>(conn, Statement::of("SELECT pg_is_in_recovery()")).await?;
-        if recovering.is_some_and(|row| Columns::<Postgres>::of(&row).flag().unwrap_or(false)) {
+        let about = "SELECT pg_is_in_recovery(), current_setting('server_encoding')";
+        let Some(row) = one::<Postgres>(conn, Statement::of(about)).await? else {
+            return Err(sqlx::Error::RowNotFound.into());
+        };
+        let mut columns = Columns::<Postgres>::of(&row);
+        let (recovering, encoding) = (columns.flag()?, columns.text()?);
+        if encoding != "UTF8" {
+            let message = format!(
+                "this database keeps text in {encoding}: DataDrip needs UTF8, for errors and lines may hold any character. Make a \
+                 database with `CREATE DATABASE .. TEMPLATE template0 ENCODING 'UTF8'`, and move the data there with `pg_dump`"
+            );
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        if recovering {
             let message = "this server is a standby, which takes no writes: connect to the primary";
             return Err(Error::new(ErrorKind::Configuration, message));
         }

@@ -195,6 +195,19 @@ async fn a_stop_now_that_meets_a_completion_waits_for_its_commit_and_lets_it_cou
     assert_eq!(batch.status, BatchStatus::Completed);
 }
 
+/// Should the process die in the next moment, the loss has to count.
+#[tokio::test]
+async fn a_batch_that_runs_alone_is_marked_for_everybody_on_the_connection_of_a_chain_too() {
+    let Some((schema, pool, _)) = planned(2, None).await else { return };
+    let (mut worker, mut other) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    let first = claim(&mut worker, 1).await.unwrap();
+    assert!(complete(&schema, &mut worker, &first).await);
+    let second = claim(&mut other, 1).await.unwrap();
+    assert!(batches::mark_lone::<MySql>(&mut worker, &second).await.unwrap());
+    let marked = "SELECT COUNT(*) FROM data_drip_backfill_run_batches WHERE lone_epoch = epoch AND status = 'running'";
+    assert_eq!(int(&mut other, marked).await, 1);
+}
+
 /// Until some transaction of this database waits for a lock.
 async fn until_blocked(pool: &MySqlPool) {
     until_lock_wait(&mut pool.acquire().await.unwrap()).await;

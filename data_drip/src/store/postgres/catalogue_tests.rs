@@ -4,6 +4,7 @@ use sqlx::postgres::{PgConnection, Postgres};
 
 use crate::error::ErrorKind;
 use crate::scope::{Scope, TableName, col};
+use crate::store::migrate::{self, Migrate};
 use crate::store::postgres::testing::{Schema, extension, run};
 
 const SETUP: &str = r#"
@@ -174,4 +175,25 @@ async fn the_table_that_was_found_stays_the_table_when_the_search_path_changes()
     run(&mut conn, "SET search_path = pg_catalog").await;
     let walk = crate::walk::Walk::new(&scope, &spec);
     assert!(walk.upper(&mut conn).await.unwrap().is_some());
+}
+
+/// What is written down of an error, and of a run, may hold any character.
+#[tokio::test]
+async fn a_database_that_cannot_keep_every_character_is_refused_with_the_mend() {
+    let Some(schema) = Schema::new().await else { return };
+    let mut conn = schema.connect().await;
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("{}_{}", schema.name(), encoding.to_lowercase());
+        let made =
+            format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'");
+        run(&mut conn, &made).await;
+        let pool = sqlx::PgPool::connect_with(schema.options().database(&name)).await.unwrap();
+        let migrated = migrate::postgres::run(&pool, Migrate::Apply).await;
+        pool.close().await;
+        run(&mut conn, &format!("DROP DATABASE {name}")).await;
+        let error = migrated.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert!(error.to_string().contains(&format!("keeps text in {encoding}")), "{error}");
+        assert!(error.to_string().contains("ENCODING 'UTF8'"), "{error}");
+    }
 }
