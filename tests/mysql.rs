@@ -38,13 +38,17 @@ mod dialect {
     }
 
     #[tokio::test]
-    async fn connections_that_do_not_commit_by_themselves_are_refused_with_what_to_do() {
+    async fn connections_that_lose_what_they_are_given_are_refused_with_what_to_do() {
         let Some(database) = Database::empty().await else { return };
-        let options = MySqlPoolOptions::new()
-            .after_connect(|conn, _| Box::pin(async move { conn.execute("SET autocommit = 0").await.map(drop) }));
-        let pool = options.connect_lazy_with((*database.pool.connect_options()).clone());
-        let error = DataDrip::builder(pool).state(crate::suite::gate::Gate::default()).build().await.err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(error.to_string().contains("leave `autocommit` on"), "{error}");
+        for (setting, mend) in
+            [("SET autocommit = 0", "leave `autocommit` on"), ("SET NAMES latin1", "`SET NAMES utf8mb4`")]
+        {
+            let options = MySqlPoolOptions::new()
+                .after_connect(move |conn, _| Box::pin(async move { conn.execute(setting).await.map(drop) }));
+            let pool = options.connect_lazy_with((*database.pool.connect_options()).clone());
+            let error = DataDrip::builder(pool).state(crate::suite::gate::Gate::default()).build().await.err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains(mend), "{error}");
+        }
     }
 }

@@ -331,9 +331,9 @@ pub(crate) mod mysql {
 
     async fn check_server(conn: &mut MySqlConnection) -> Result<(), Error> {
         let refused = |message: String| Err(Error::new(ErrorKind::Configuration, message));
-        let row =
-            one::<MySql>(conn, Statement::of("SELECT VERSION(), @@log_bin, @@binlog_format, DATABASE(), @@autocommit"))
-                .await?;
+        const SELECT: &str =
+            "SELECT VERSION(), @@log_bin, @@binlog_format, DATABASE(), @@autocommit, @@character_set_connection";
+        let row = one::<MySql>(conn, Statement::of(SELECT)).await?;
         let Some(row) = row else { return Err(sqlx::Error::RowNotFound.into()) };
         let mut columns = Columns::<MySql>::of(&row);
         let (version, logs, format) = (columns.text()?, columns.flag()?, columns.text()?);
@@ -354,6 +354,13 @@ pub(crate) mod mysql {
             let message = "the pool's connections do not commit by themselves, which DataDrip's statements rely on: leave \
                 `autocommit` on, and begin transactions where you want them";
             return refused(message.to_owned());
+        }
+        let set = columns.text()?;
+        if set != "utf8mb4" {
+            return refused(format!(
+                "the pool's connections have the character set {set}, which loses what it does not know, of keys too: \
+                 leave it at sqlx's own, `SET NAMES utf8mb4`"
+            ));
         }
         Ok(())
     }
