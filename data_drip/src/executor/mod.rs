@@ -36,7 +36,7 @@ use crate::backend::{Backend, ConnectOptions};
 use crate::core::{Core, Link};
 use crate::error::{Error, ErrorKind};
 use crate::hooks::Event;
-use crate::run::RunId;
+use crate::run::{RunId, WorkerInfo};
 use crate::status::RunStatus;
 use crate::store::batches::Wanted;
 use crate::store::workers::Incarnation;
@@ -44,6 +44,13 @@ use crate::store::{json_list, runs, workers};
 
 /// How long a run is left to processes that were started later, before it is looked whether they are still there.
 const FOR_YOUNGER: Duration = Duration::from_secs(30);
+
+/// Whether this worker lives, was started later than the other, and takes every run that the other takes.
+fn is_successor(worker: &WorkerInfo, of: &WorkerInfo) -> bool {
+    let takes_all = worker.queues.is_empty();
+    let takes_its = !of.queues.is_empty() && of.queues.iter().all(|queue| worker.queues.contains(queue));
+    worker.alive && worker.started_at > of.started_at && (takes_all || takes_its)
+}
 
 /// What the parts of one worker share.
 pub(crate) struct Engine<DB: Backend> {
@@ -121,16 +128,15 @@ impl<DB: Backend> Engine<DB> {
     }
 
     /// Whether options that do not fit this process's code are left to the code of others, for a while: in the middle of a
-    /// deploy, whoever was started last knows best.
+    /// deploy, whoever was started last knows best, if it takes the same queues.
     async fn leaves_to_younger(&self, run: RunId, error: &Error) -> bool {
         if error.kind() != ErrorKind::Invalid {
             return false;
         }
-        let shown = async { workers::show::<DB>(&mut *self.pool.acquire().await?).await };
         // Not known now: it is asked again.
-        let left = shown.await.map_or(true, |shown| {
-            let own = shown.iter().find(|worker| worker.id == self.worker.id).map(|worker| worker.started_at);
-            shown.iter().any(|worker| worker.alive && Some(worker.started_at) > own)
+        let left = self.workers().await.map_or(true, |shown| {
+            let own = shown.iter().find(|worker| worker.id == self.worker.id);
+            shown.iter().any(|worker| own.is_none_or(|own| is_successor(worker, own)))
         });
         if left {
             tracing::warn!(run = run.0, %error, "this process leaves the run to younger ones");
@@ -138,6 +144,10 @@ impl<DB: Backend> Engine<DB> {
             self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(run, Some(until));
         }
         left
+    }
+
+    async fn workers(&self) -> sqlx::Result<Vec<WorkerInfo>> {
+        ask!(self.pool, self.patience(), |conn| workers::show::<DB>(conn))
     }
 
     /// How long an answer may take that no claim depends on.

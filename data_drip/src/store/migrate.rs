@@ -296,6 +296,10 @@ pub(crate) mod mysql {
     use crate::backend::Statement;
     use crate::store::{Columns, one};
 
+    /// What the engine relies on.
+    const SETTINGS: &str =
+        "SELECT VERSION(), @@log_bin, @@binlog_format, DATABASE(), @@autocommit, @@character_set_connection";
+
     /// MySQL's migrations.
     pub(crate) const FILES: &[File; FILE_COUNT] = &files_of!("mysql");
 
@@ -331,9 +335,7 @@ pub(crate) mod mysql {
 
     async fn check_server(conn: &mut MySqlConnection) -> Result<(), Error> {
         let refused = |message: String| Err(Error::new(ErrorKind::Configuration, message));
-        const SELECT: &str =
-            "SELECT VERSION(), @@log_bin, @@binlog_format, DATABASE(), @@autocommit, @@character_set_connection";
-        let row = one::<MySql>(conn, Statement::of(SELECT)).await?;
+        let row = one::<MySql>(conn, Statement::of(SETTINGS)).await?;
         let Some(row) = row else { return Err(sqlx::Error::RowNotFound.into()) };
         let mut columns = Columns::<MySql>::of(&row);
         let (version, logs, format) = (columns.text()?, columns.flag()?, columns.text()?);
