@@ -125,6 +125,10 @@ impl PostgresSession {
             Ok(fence) => Ok(fence.as_ref() == Some(&*self.0.fence.lock().unwrap_or_else(PoisonError::into_inner))),
             // An error has spoilt it, which is what user code is about to say; but it is there.
             Err(error) if code(&error).as_deref() == Some("25P02") => Ok(true),
+            // Outside of a transaction a pooler sends a statement's parts to different sessions: there is none, or another one.
+            Err(error) if !pooler::keeps_names() && matches!(code(&error).as_deref(), Some("26000" | "08P01")) => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
