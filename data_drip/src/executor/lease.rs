@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
 use crate::core::{Core, Flight};
-use crate::executor::Engine;
 use crate::executor::answer::{self, ask, is_answer, within};
 use crate::executor::presence::{self, Pace};
+use crate::executor::{Engine, places};
 use crate::run::BatchId;
 use crate::store::batches::{self, Held, Unfinished};
 use crate::store::workers::{self, Incarnation};
@@ -142,7 +142,8 @@ pub(super) fn start<DB: Backend>(engine: &Arc<Engine<DB>>) -> Heart {
         let _stopped = stopped;
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(async {
-                let pool = PoolOptions::<DB>::new().max_connections(3).after_connect(|conn, _| DB::own(conn));
+                let pool =
+                    PoolOptions::<DB>::new().max_connections(places::<DB>(3)).after_connect(|conn, _| DB::own(conn));
                 let pool = pool.connect_lazy_with((*options).clone());
                 live(&pulse, pool.clone()).await;
                 answer::close(&pool).await;

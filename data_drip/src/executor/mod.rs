@@ -256,14 +256,27 @@ impl<DB: Backend> DataDrip<DB> {
 }
 
 /// The least that an answer is given, where a network lies between: with a short lease a machine that has much to do would
-/// give up what is well. An idle connection is asked for so long whether it still lives.
+/// give up what is well.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is asked whether it still lives, or another one may take to open. Whoever gets none asks again.
+const LIVES: Duration = Duration::from_secs(5);
+
+/// Places in a pool for connections that fall silent in the moment in which they are given back: sqlx asks whether they still
+/// live, and waits for the answer until the kernel gives up.
+const SILENT: usize = 6;
+
+/// How many connections a pool may have, for so many that are in use at once.
+fn places<DB: Backend>(connections: usize) -> u32 {
+    let silent = if DB::MAX_SLOTS == Some(1) { 0 } else { SILENT };
+    u32::try_from(connections.saturating_add(silent)).unwrap_or(u32::MAX)
+}
 
 /// Opens its connections when they are needed.
 fn own_pool<DB: Backend>(options: ConnectOptions<DB>, connections: usize) -> Pool<DB> {
     PoolOptions::<DB>::new()
-        .max_connections(u32::try_from(connections).unwrap_or(u32::MAX))
-        .acquire_timeout(if DB::MAX_SLOTS == Some(1) { Duration::from_secs(30) } else { ANSWER })
+        .max_connections(places::<DB>(connections))
+        .acquire_timeout(if DB::MAX_SLOTS == Some(1) { Duration::from_secs(30) } else { LIVES })
         .after_connect(|conn, _| DB::own(conn))
         .connect_lazy_with(options)
 }

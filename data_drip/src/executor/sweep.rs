@@ -21,11 +21,15 @@ pub(super) async fn sweep<DB: Backend>(engine: Arc<Engine<DB>>) {
         let signal = engine.core.signals.alert.notified();
         tokio::pin!(signal);
         signal.as_mut().enable();
-        let due_in = sweeper.round().await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "a sweep did not get through");
-            None
-        });
-        let pause = schedule::jittered(engine.pace.of_sweep(pause));
+        let (due_in, pause) = match sweeper.round().await {
+            Ok(due_in) => (due_in, engine.pace.of_sweep(pause)),
+            // What there is to do is not known: it is looked again, on another connection, as often as it was told to.
+            Err(error) => {
+                tracing::debug!(%error, "a sweep did not get through");
+                (None, pause)
+            }
+        };
+        let pause = schedule::jittered(pause);
         tokio::select! {
             () = engine.draining.cancelled() => return,
             () = signal => {}
