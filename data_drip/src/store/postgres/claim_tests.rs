@@ -373,8 +373,9 @@ async fn what_was_planned_for_a_handful_of_batches_is_planned_anew_when_there_ar
             .await;
         }
     }
-    // Until something else has it planned anew: what others change in the catalogue, when it is more than the session keeps up with.
-    assert!(scans[10..].iter().any(|&scans| scans > 0), "else there is nothing to be seen here: {scans:?}");
+    // It stays so for a while, or not: what others change in the catalogue has it planned anew as well, when it is more
+    // than the session keeps up with.
+    assert!(scans[..10].iter().all(|&scans| scans > 0), "else there is nothing to be seen here: {scans:?}");
     assert_eq!(scans[70], 0, "{scans:?}");
 }
 
