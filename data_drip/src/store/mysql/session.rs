@@ -7,6 +7,7 @@
 //! - `innodb_lock_wait_timeout` is short: the application waits for one batch's transaction at most, and a batch for the
 //!   application not much longer. So is `lock_wait_timeout`, for the locks of tables that somebody changes.
 //! - `wait_timeout` ends a transaction whose process stands still or has lost its network.
+//! - `sql_select_limit` is lifted: a server that has it would hand a batch some of its rows and not say so.
 //! - MariaDB would turn a long list of keys into a sub-select, which an UPDATE reads the whole table for.
 //!
 //! An interruption closes the connection from another one. It cannot hit a later transaction, and a statement whose answer nobody
@@ -32,12 +33,14 @@ const NO_CONNECTION: u16 = 1094;
 
 /// What the connections of the executor have set, until a batch sets something else. A process that stands still in the
 /// middle of the engine's own bookkeeping must not hold a run's row for ever.
-const OWN: &str = "SET SESSION autocommit = 1, SESSION innodb_lock_wait_timeout = 2, SESSION lock_wait_timeout = 2, SESSION wait_timeout = 120 \
+const OWN: &str = "SET SESSION autocommit = 1, SESSION innodb_lock_wait_timeout = 2, SESSION lock_wait_timeout = 2, \
+     SESSION wait_timeout = 120, SESSION sql_select_limit = 18446744073709551615 \
      /*M! , SESSION idle_transaction_timeout = 10 */";
 
 /// Back to what it was before the batch. `autocommit` first: nothing is open.
 const FINISH: &str = "SET SESSION autocommit = 1; SET SESSION innodb_lock_wait_timeout = @data_drip_lock_wait, \
-     SESSION lock_wait_timeout = @data_drip_table_wait, SESSION wait_timeout = @data_drip_wait \
+     SESSION lock_wait_timeout = @data_drip_table_wait, SESSION wait_timeout = @data_drip_wait, \
+     SESSION sql_select_limit = @data_drip_limit \
      /*M! , SESSION idle_transaction_timeout = @data_drip_idle, SESSION in_predicate_conversion_threshold = @data_drip_in */";
 
 /// Control over one MySQL connection.
@@ -85,13 +88,13 @@ impl MySqlSession {
             "COMMIT"
         } else {
             "SET @data_drip_lock_wait = @@innodb_lock_wait_timeout, @data_drip_table_wait = @@lock_wait_timeout, \
-             @data_drip_wait = @@wait_timeout \
+             @data_drip_wait = @@wait_timeout, @data_drip_limit = @@sql_select_limit \
              /*M! , @data_drip_idle = @@idle_transaction_timeout, @data_drip_in = @@in_predicate_conversion_threshold */"
         };
         let silence = silence.as_secs().clamp(1, 86_400);
         Ok(format!(
             "{keep}; SET SESSION autocommit = 0, SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1, \
-             SESSION wait_timeout = {silence} \
+             SESSION wait_timeout = {silence}, SESSION sql_select_limit = 18446744073709551615 \
              /*M! , SESSION idle_transaction_timeout = {silence}, SESSION in_predicate_conversion_threshold = 0 */; \
              SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE; SAVEPOINT data_drip_guard"
         ))

@@ -253,6 +253,21 @@ async fn a_batchs_transaction_is_read_committed_and_bounded_whatever_the_host_ha
 }
 
 #[tokio::test]
+async fn a_batch_reads_all_its_rows_whatever_limit_the_host_has_set() {
+    let Some((schema, mut conn, session)) = ledger().await else { return };
+    run(&mut conn, "SET SESSION sql_select_limit = 1; INSERT INTO ledger VALUES (11, 'x'), (12, 'x'), (13, 'x')").await;
+    let mut tx = begun(&mut conn, &session).await;
+    assert!(tx.fetch_all("SELECT id FROM ledger").await.unwrap().len() >= 3);
+    tx.rollback().await.unwrap();
+    session.finish(&mut conn).await.unwrap();
+    assert_eq!(int(&mut conn, "SELECT CAST(@@sql_select_limit AS SIGNED)").await, 1, "the host's again");
+    let mut own = schema.connect().await;
+    run(&mut own, "SET SESSION sql_select_limit = 1").await;
+    super::own(&mut own).await.unwrap();
+    assert!(own.fetch_all("SELECT id FROM ledger").await.unwrap().len() >= 3);
+}
+
+#[tokio::test]
 async fn a_transaction_that_says_nothing_for_too_long_is_ended_by_the_server() {
     let Some((schema, mut conn, session)) = ledger().await else { return };
     let mut tx = MySql::begin_batch(&mut conn, &session, "1/1".into(), Duration::from_millis(50)).await.unwrap();
