@@ -453,6 +453,26 @@ async fn more_slots_than_the_database_has_writers_are_refused() {
 }
 
 #[tokio::test]
+async fn a_setting_out_of_bounds_is_refused_by_the_name_of_its_setter_and_with_the_bound() {
+    use std::time::Duration;
+
+    let database = Database::with_items(1).await;
+    let fresh = || builder(&database, &Told::default());
+    for (builder, setter, bound) in [
+        (fresh().slots(0), "`.slots(0)`", "at least 1"),
+        (fresh().batch_size(0), "`.batch_size(0)`", "at least 1"),
+        (fresh().sleep(Duration::from_hours(25)), "`.sleep(90000s)`", "at most 24 hours"),
+        (fresh().poll_interval(Duration::ZERO), "`.poll_interval(0)`", "use more"),
+        (fresh().lease(Duration::from_millis(99)), "`.lease(99ms)`", "at least 100 ms"),
+        (fresh().lease(Duration::from_hours(25)), "`.lease(90000s)`", "at most 24 hours"),
+    ] {
+        let error = builder.build().await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains(setter) && error.to_string().contains(bound), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn testing_runs_one_backfill_to_its_end() {
     let database = Database::with_items(25).await;
     let done = data_drip::testing::run(&database.pool, rename()).await.unwrap();

@@ -40,7 +40,7 @@ impl<DB: Backend> Clone for DataDrip<DB> {
     }
 }
 
-/// What a run gets that does not say otherwise and whose backfill does not either.
+/// What a run of a backfill gets that does not say otherwise: what the environment says, else the backfill, else the builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Defaults {
@@ -206,7 +206,9 @@ impl<DB: Backend> DataDrip<DB> {
         Ok(crate::store::workers::show::<DB>(&mut conn).await?)
     }
 
-    /// Waits until a run is settled: completed, failed or stopped.
+    /// Waits until a run is settled, completed, failed or stopped, and none of its batches is in flight any more.
+    ///
+    /// However long that takes: a paused run, or one that no worker takes, is waited for without a bound.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when it is deleted meanwhile, or [`ErrorKind::Database`].

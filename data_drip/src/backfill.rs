@@ -169,7 +169,13 @@ impl Context {
     /// When none of this type was given. A backfill that lists it in [`Backfill::states`] is refused at start-up
     /// before that can happen.
     pub fn state<S: Send + Sync + 'static>(&self) -> State<S> {
-        self.states.get().unwrap_or_else(|| panic!("no state of type `{}` was given to the builder", type_name::<S>()))
+        self.states.get().unwrap_or_else(|| {
+            panic!(
+                "no state of type `{}` was given to the builder: give it one with `.state(…)`, and list the type in \
+                 `Backfill::states`, so that a missing one is an error at start-up",
+                type_name::<S>()
+            )
+        })
     }
 }
 

@@ -52,7 +52,8 @@ impl<DB: Backend> Builder<DB> {
         self
     }
 
-    /// Registers a backfill by its type, whether or not the linker has collected it.
+    /// Registers a backfill by its type, whether or not the linker has collected it: it collects nothing from a crate that
+    /// the program does not name.
     pub fn with<T: Backfill>(mut self) -> Self {
         self.given.push(Registration::of::<T>());
         self
@@ -64,25 +65,26 @@ impl<DB: Backend> Builder<DB> {
         self
     }
 
-    /// How many batches this process works on at once; 1. SQLite has one writer: there it must be 1.
+    /// How many batches this process works on at once; 1. SQLite has one writer: there it must be 1. Not a run's
+    /// `concurrency`, which bounds its batches over all processes.
     pub fn slots(mut self, slots: usize) -> Self {
         self.config.slots = slots;
         self
     }
 
-    /// Elements per batch where neither the run nor the backfill says; 1,000.
+    /// Elements per batch where neither the run, the environment nor the backfill says; 1,000. At least 1.
     pub fn batch_size(mut self, elements: u64) -> Self {
         self.config.batch_size = elements;
         self
     }
 
-    /// Pause of a slot after each batch where neither the run nor the backfill says; none.
+    /// Pause of a slot after each batch where neither the run, the environment nor the backfill says; none. At most a day.
     pub fn sleep(mut self, pause: Duration) -> Self {
         self.config.sleep = pause;
         self
     }
 
-    /// Works on runs of these queues only; on all without.
+    /// Works on runs of these queues only; without it, or with none, on those of every queue.
     pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
         self.config.queues = queues.into_iter().map(Into::into).collect();
         self
@@ -94,7 +96,10 @@ impl<DB: Backend> Builder<DB> {
         self
     }
 
-    /// How long a silent worker keeps its batches; 30 seconds. It renews three times as often.
+    /// How long a silent worker keeps its batches; 30 seconds. From 100 ms to 24 hours; it is renewed three times as often.
+    ///
+    /// On PostgreSQL, MariaDB and MySQL the server ends the transaction of a batch whose code says nothing to it for two
+    /// thirds of this: raise it where code has to wait longer.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.config.lease = lease;
         self
@@ -121,7 +126,8 @@ impl<DB: Backend> Builder<DB> {
         self
     }
 
-    /// Is told about every change of status, where the backfill has no hook of that name itself.
+    /// Is told about changes of status, where the backfill has no hook of that name itself. What it is not told:
+    /// see [`Handler`].
     pub fn handler(mut self, handler: impl Handler) -> Self {
         self.handler = Some(Arc::new(handler));
         self
@@ -134,7 +140,10 @@ impl<DB: Backend> Builder<DB> {
     }
 
     /// Reads `DATA_DRIP_CONCURRENCY`, `DATA_DRIP_BATCH_SIZE`, `DATA_DRIP_SLEEP`, `DATA_DRIP_QUEUES` and
-    /// `DATA_DRIP_POLL_INTERVAL`; what they say wins over code. A bad value is an error of `build()`.
+    /// `DATA_DRIP_POLL_INTERVAL`. A bad value is an error of `build()`.
+    ///
+    /// Each wins over the builder: the first is the number of [`slots`](Builder::slots). Batch size and pause win over
+    /// `#[backfill(…)]` as well, for runs that are asked for in this process; what is said for a run itself wins over them.
     pub fn from_env(mut self) -> Self {
         self.environment = true;
         self
@@ -150,9 +159,17 @@ impl<DB: Backend> Builder<DB> {
     /// Checks the registry and the settings, and brings DataDrip's tables up to date.
     ///
     /// # Errors
-    /// - [`ErrorKind::Configuration`]: two backfills of one name, a backfill for another database, a state that was not
-    ///   given, a bad setting or variable, tables that are missing with [`Migrate::Check`];
-    /// - [`ErrorKind::Version`]: the database needs a newer version of this crate;
+    /// - [`ErrorKind::Configuration`]:
+    ///   - two backfills of one name, a backfill for another database, a state that was not given, a bad setting or variable,
+    ///     none linked in with [`require_backfills`](Builder::require_backfills), tables that are missing with
+    ///     [`Migrate::Check`];
+    ///   - SQLite: a database in memory without [`share_pool`](Builder::share_pool);
+    ///   - PostgreSQL: a server older than 12, a standby, a database whose encoding is not UTF8, a pooler that loses prepared
+    ///     statements;
+    ///   - MariaDB older than 10.6, MySQL older than 8.0; a binary log by statement; a pool whose connections are in no
+    ///     database, have `autocommit` off, or another character set than `utf8mb4`;
+    /// - [`ErrorKind::Version`]: the tables need a newer version of this crate, or they are older and [`Migrate::Check`] leaves
+    ///   them so;
     /// - [`ErrorKind::Database`]: it did not answer, or refused the migration.
     pub async fn build(mut self) -> Result<DataDrip<DB>, Error> {
         if self.environment {
@@ -198,25 +215,28 @@ impl<DB: Backend> Builder<DB> {
 fn check_config<DB: Backend>(config: &Config) -> Result<(), Error> {
     let wrong = |message: String| Err(Error::new(ErrorKind::Configuration, message));
     if config.slots == 0 {
-        return wrong("a worker needs at least one slot".into());
+        return wrong("`.slots(0)` works on nothing: use at least 1".into());
     }
     if let Some(most) = DB::MAX_SLOTS.filter(|&most| config.slots > most) {
         return wrong(format!("{}, but {} has one writer at a time: use {most}", config.slots_by(), DB::LABEL));
     }
     if config.batch_size == 0 {
-        return wrong("the batch size must be at least 1".into());
+        return wrong("`.batch_size(0)` makes batches of nothing: use at least 1".into());
     }
     if config.sleep > LONGEST_SLEEP {
-        return wrong("a pause of more than a day between two batches is a mistake in the unit".into());
+        let unit = "more than a day between two batches is a mistake in the unit: use at most 24 hours";
+        return wrong(format!("`.sleep({:?})`: {unit}", config.sleep));
     }
     if config.poll_interval.is_zero() {
-        return wrong("the poll interval must not be zero".into());
+        return wrong("`.poll_interval(0)` would ask the database without a pause: use more, such as a second".into());
     }
     if config.lease < Duration::from_millis(100) {
-        return wrong(format!("a lease of {:?} is too short to be renewed in time: use seconds", config.lease));
+        let short = "is too short to be renewed in time: use at least 100 ms, or better seconds";
+        return wrong(format!("`.lease({:?})` {short}", config.lease));
     }
     if config.lease > Duration::from_hours(24) {
-        return wrong(format!("a lease of {:?} would keep a dead worker's batches for days", config.lease));
+        let long = "would keep a dead worker's batches for days: use at most 24 hours";
+        return wrong(format!("`.lease({:?})` {long}", config.lease));
     }
     Ok(())
 }
@@ -232,7 +252,8 @@ fn definitions<DB: Backend>(registry: &Registry, states: &States) -> Result<Defi
         match registration.definition::<DB>() {
             Some(definition) => drop(definitions.insert(info.name, definition)),
             None => wrong.push(format!(
-                "backfill `{}` ({}) is written for {}, but the pool is {}",
+                "backfill `{}` ({}) is written for {}, but the pool is {}: let its `scope` return that database's `Scope`, or \
+                 keep its crate out of this program",
                 info.name,
                 info.type_name,
                 info.database,
@@ -247,12 +268,13 @@ fn definitions<DB: Backend>(registry: &Registry, states: &States) -> Result<Defi
         }
         let settings = &info.settings;
         let zeros = [
-            ("batch size", settings.batch_size),
+            ("batch_size", settings.batch_size),
             ("timeout", settings.timeout_ms),
             ("concurrency", settings.concurrency.map(u64::from)),
         ];
         for (what, _) in zeros.iter().filter(|(_, value)| *value == Some(0)) {
-            wrong.push(format!("backfill `{}` ({}) has a {what} of 0", info.name, info.type_name));
+            let mend = "leave it out, or say at least 1";
+            wrong.push(format!("backfill `{}` ({}) has `{what}` 0 in its settings: {mend}", info.name, info.type_name));
         }
     }
     if wrong.is_empty() { Ok(definitions) } else { Err(Error::new(ErrorKind::Configuration, wrong.join("; "))) }

@@ -60,7 +60,7 @@ impl Config {
     pub(crate) fn slots_by(&self) -> String {
         match self.environment.concurrency {
             Some(slots) => format!("DATA_DRIP_CONCURRENCY is `{slots}`"),
-            None => format!("{} slots were asked for", self.slots),
+            None => format!("the builder says `.slots({})`", self.slots),
         }
     }
 

@@ -238,7 +238,8 @@ impl<DB: Backend> Core<DB> {
     pub(crate) async fn turn_in_time(&self) -> sqlx::Result<Option<MutexGuard<'_, ()>>> {
         tokio::time::timeout(PATIENCE, self.turn()).await.map_err(|_| {
             let message = format!(
-                "a batch of this process has been writing for {PATIENCE:?}, and nobody else can meanwhile: try again when                  it has ended (or does its user code wait for this very request?)"
+                "a batch of this process has been writing for {PATIENCE:?}, and nobody else can meanwhile: try again when it \
+                 has ended (or does its user code wait for this very request?)"
             );
             sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
         })
@@ -251,8 +252,12 @@ impl<DB: Backend> Core<DB> {
     pub(crate) fn definition(&self, name: &str) -> Result<&Arc<dyn Definition<DB>>, Error> {
         self.definitions.get(name).ok_or_else(|| {
             let known: Vec<_> = self.registry.iter().map(|registration| registration.info.name).collect();
-            let known = if known.is_empty() { "none is".to_owned() } else { known.join(", ") };
-            Error::new(ErrorKind::NotFound, format!("no backfill is named `{name}`; registered: {known}"))
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let message = format!(
+                "no backfill is named `{name}`; this process has: {known}. One that lives in a library is linked in by \
+                 `use my_backfills as _;`, or given to the builder with `.with::<T>()`"
+            );
+            Error::new(ErrorKind::NotFound, message)
         })
     }
 
@@ -292,7 +297,11 @@ impl<DB: Backend> Core<DB> {
     pub(crate) fn instance_of(&self, run: &Run) -> Result<Arc<dyn Instance<DB>>, Error> {
         self.parse(&run.backfill, &raw(&run.options))?.map_err(|fields| {
             let listed: Vec<_> = fields.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
-            let message = format!("the stored options do not fit the code of this process: {}", listed.join("; "));
+            let message = format!(
+                "the stored options do not fit the code of this process: {}. Deploy code that takes them and retry, or ask \
+                 for a new run",
+                listed.join("; ")
+            );
             Error::new(ErrorKind::Invalid, message).with_fields(fields)
         })
     }

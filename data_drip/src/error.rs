@@ -38,11 +38,13 @@ pub enum ErrorKind {
     NotFound,
     /// The state does not allow it: a forbidden transition, an identical active run, or a lost race.
     Conflict,
-    /// The application's set-up is wrong: registry, environment, builder.
+    /// The application's set-up is wrong: registry, environment, builder, pool or server; a table or column that is not
+    /// there; or a request from inside a batch that would wait for that batch.
     Configuration,
-    /// The database was migrated by a newer version that this one cannot work with.
+    /// The tables and this code do not go together: a newer version has migrated them and this one cannot work with them, or
+    /// they are older and may not be migrated, with [`Migrate::Check`](crate::Migrate::Check).
     Version,
-    /// The table or the key cannot be walked safely.
+    /// The table or the key cannot be walked safely, or `scope` panicked.
     Unsupported,
     /// The database refused or did not answer; the source says why.
     Database,

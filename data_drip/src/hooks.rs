@@ -23,10 +23,15 @@ const AT_ONCE: usize = 1_000;
 
 macro_rules! handler {
     ($($(#[$meta:meta])* $method:ident: $hook:ident ( $($batch:ident)? )),* $(,)?) => {
-        /// Told about every change of status of every run, unless the backfill has a hook of that name itself.
+        /// Told about changes of status of runs and batches, unless the backfill has a hook of that name itself.
         ///
         /// Each method is called in the process that committed the change, afterwards, at most once. An error or a
         /// panic is logged and changes nothing.
+        ///
+        /// Not told are: that a run was asked for with [`in_tx`](crate::api::Enqueue::in_tx); changes while 10,000 others wait
+        /// for slow hooks; those of a run or batch that cannot be read afterwards, since the database does not answer or
+        /// it was deleted; and those that a process did not come to before it died or its shutdown was over. What must not be
+        /// missed is to be read from the run.
         ///
         /// ```
         /// use data_drip::{Handler, Run};

@@ -104,7 +104,8 @@ pub trait Options: Sized + Send + Sync + 'static {
     }
 }
 
-/// What `#[backfill(…)]` on the struct says; `None` leaves the builder's or the environment's value.
+/// What `#[backfill(…)]` on the struct says. Batch size and pause: `None` leaves the builder's value; what is said for a run,
+/// else by the environment, wins over both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
@@ -116,7 +117,8 @@ pub struct Settings {
     pub timeout_ms: Option<u64>,
     /// The queue its runs go to.
     pub queue: Option<&'static str>,
-    /// How many batches of one run may be in flight over all processes.
+    /// How many batches of one run may be in flight over all processes; on PostgreSQL, MariaDB and MySQL more than 1,000 means
+    /// 1,000.
     pub concurrency: Option<u32>,
     /// Attempts before a failing batch is given up.
     pub max_attempts: u32,

@@ -50,7 +50,7 @@ pub fn parse_enum<E: OptionEnum>(raw: &Raw) -> Result<E, String> {
     crate::options::parse_enum(raw)
 }
 
-/// The rows of a batch one by one, an error prefixed with the key of its row.
+/// Puts the row's key in front of a failure.
 pub fn row_failed(failure: Failure, key: &crate::key::Key) -> Failure {
     failure.context(format_args!("row with key {key}"))
 }

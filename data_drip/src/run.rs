@@ -103,9 +103,10 @@ pub struct Run {
     pub sleep: Duration,
     /// Never process more elements than this.
     pub limit: Option<u64>,
-    /// Only workers of this queue take it.
+    /// Only workers of this queue take it, and those that take every queue.
     pub queue: String,
-    /// How many of its batches may be in flight at once, over all processes.
+    /// How many of its batches may be in flight at once, over all processes; on PostgreSQL, MariaDB and MySQL never more than
+    /// 1,000.
     pub concurrency: Option<u32>,
     /// Attempts before a failing batch is given up.
     pub max_attempts: u32,

@@ -96,7 +96,7 @@ const fn arrow<S: Copy>(from: S, to: S, because: &'static str) -> Transition<S> 
 
 use RunStatus as R;
 
-/// Every change of status that a run can make. What is not here is refused.
+/// Every change of status that a run can make. Who asks for another one is refused.
 pub const RUN_TRANSITIONS: &[Transition<RunStatus>] = &[
     arrow(R::Pending, R::Enqueued, "Its start time has come."),
     arrow(R::Pending, R::Paused, "A person paused it before its start time."),
@@ -118,7 +118,8 @@ pub const RUN_TRANSITIONS: &[Transition<RunStatus>] = &[
 
 use BatchStatus as B;
 
-/// Every change of status that a batch can make. What is not here is refused.
+/// Every change of status that a batch can make. Each is written as a change from that status: where the batch has another
+/// one by then, nothing happens.
 pub const BATCH_TRANSITIONS: &[Transition<BatchStatus>] = &[
     arrow(B::Pending, B::Running, "A worker claimed it."),
     arrow(B::Pending, B::Stopped, "Its run was stopped before a worker claimed it."),

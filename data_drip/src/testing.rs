@@ -61,7 +61,9 @@ impl Finished {
 /// ```
 ///
 /// # Errors
-/// As `enqueue`: refused options, an empty scope, a table that cannot be walked; and from the database.
+/// As [`build`](crate::Builder::build): a state that it was not given (see [`Runner`]), a server or a pool that is refused; as
+/// [`Enqueue`](crate::api::Enqueue): refused options, an empty scope, a table that cannot be walked, the same run active; and
+/// [`Database`](crate::ErrorKind::Database).
 pub async fn run<T: Backfill>(pool: &Pool<T::Database>, backfill: T) -> Result<Finished, Error> {
     Runner::new(pool).run(backfill).await
 }

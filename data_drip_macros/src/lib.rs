@@ -30,7 +30,8 @@ use crate::error::Errors;
 /// Makes a struct and its `impl` a backfill.
 ///
 /// It stands on both: the struct's fields are the options and its doc comment the description, the inherent `impl` says
-/// which rows and what to do with them. The backfill is then registered wherever its crate is linked in.
+/// which rows and what to do with them. The backfill is then registered wherever its crate is linked in: a program names a
+/// library with backfills once, `use my_backfills as _;`, or the compiler leaves it out.
 ///
 /// ```
 /// use data_drip::sqlite::prelude::*;
@@ -69,11 +70,11 @@ use crate::error::Errors;
 /// | key | what it says | without it |
 /// |---|---|---|
 /// | `name = "add_role"` | the name that runs are stored under; keep it when the type is renamed | the type's, in snake case |
-/// | `batch_size = 1_000` | elements per batch | the builder's or the environment's |
-/// | `sleep = "500ms"` | pause after each batch; `ms`, `s`, `m` or `h`, at most a day | the builder's or the environment's |
+/// | `batch_size = 1_000` | elements per batch; what is said for a run, and `DATA_DRIP_BATCH_SIZE`, win over it | the builder's |
+/// | `sleep = "500ms"` | pause after each batch; `ms`, `s`, `m` or `h`, at most a day; likewise, with `DATA_DRIP_SLEEP` | the builder's |
 /// | `timeout = "30s"` | how long one attempt at a batch may take | any time |
 /// | `queue = "slow"` | the queue its runs go to | the default queue |
-/// | `concurrency = 4` | batches of one run in flight at once, over all processes | any number |
+/// | `concurrency = 4` | batches of one run in flight at once, over all processes; on PostgreSQL, MariaDB and MySQL more than 1,000 means 1,000 | any number |
 /// | `max_attempts = 3` | attempts before a failing batch is given up | 1: nothing is repeated unasked |
 /// | `lock = none` | rows of a batch are not locked while they are processed | they are |
 /// | `crate = path` | where `data_drip` is, for crates that re-export it; on both halves | `::data_drip` |
@@ -187,7 +188,7 @@ use crate::error::Errors;
 /// What is emitted is an `impl` of [`Options`] and one of [`Backfill`], which can be written by hand as well.
 ///
 /// [`Choice`]: https://docs.rs/data_drip/latest/data_drip/options/struct.Choice.html
-/// [`Failure`]: https://docs.rs/data_drip/latest/data_drip/struct.Failure.html
+/// [`Failure`]: https://docs.rs/data_drip/latest/data_drip/error/struct.Failure.html
 /// [`Options`]: https://docs.rs/data_drip/latest/data_drip/options/trait.Options.html
 /// [`Backfill`]: https://docs.rs/data_drip/latest/data_drip/backfill/trait.Backfill.html
 #[proc_macro_attribute]

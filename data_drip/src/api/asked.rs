@@ -73,7 +73,7 @@ impl<'a, DB: Backend> Asked<'a, DB> {
         if batch_size < 1 {
             wrong.push(FieldError::new("batch_size", "must be at least 1"));
         } else if i64::try_from(batch_size).is_err() {
-            wrong.push(FieldError::new("batch_size", "is too large"));
+            wrong.push(FieldError::new("batch_size", "must be at most 2^63 - 1"));
         }
         if self.limit == Some(0) {
             wrong.push(FieldError::new("limit", "must be at least 1; leave it out for all rows"));

@@ -26,12 +26,15 @@ const PROBE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// - [`ErrorKind::NotFound`]: no backfill has that name;
-/// - [`ErrorKind::Invalid`]: with [`fields`](Error::fields): bad or unknown options, a batch size or limit below 1, a
+/// - [`ErrorKind::Invalid`]: with [`fields`](Error::fields): bad or unknown options, a value that is not among the choices
+///   from the database, a batch size below 1 or above 2^63 - 1, a limit of 0, a pause of more than a day, a blank queue, a
 ///   scope without rows;
-/// - [`ErrorKind::Unsupported`]: the table or its key cannot be walked; the message says how to mend it;
+/// - [`ErrorKind::Unsupported`]: the table or its key cannot be walked, and the message says how to mend it; or `scope`
+///   panicked;
 /// - [`ErrorKind::Conflict`]: the same run (backfill, options and limit) is active;
-/// - [`ErrorKind::Configuration`]: inside a batch or `before_run`, without [`in_tx`](Enqueue::in_tx);
-/// - [`ErrorKind::Database`].
+/// - [`ErrorKind::Configuration`]: a table or column that is not there; inside a batch or `before_run`, without
+///   [`in_tx`](Enqueue::in_tx);
+/// - [`ErrorKind::Database`]: it did not answer, or the function that lists an option's choices failed.
 #[must_use = "nothing happens before it is awaited"]
 pub struct Enqueue<'a, DB: Backend> {
     asked: Asked<'a, DB>,
@@ -43,13 +46,13 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
         Self { asked: Asked::new(core, name, options), conn: None }
     }
 
-    /// Elements per batch.
+    /// Elements per batch; at least 1. Without it what the environment says, else the backfill, else the builder.
     pub fn batch_size(mut self, elements: u64) -> Self {
         self.asked.batch_size = Some(elements);
         self
     }
 
-    /// Pause of a slot after each batch.
+    /// Pause of a slot after each batch; at most a day. Without it as for [`batch_size`](Enqueue::batch_size).
     pub fn sleep(mut self, pause: Duration) -> Self {
         self.asked.sleep = Some(pause);
         self
@@ -73,7 +76,8 @@ impl<'a, DB: Backend> Enqueue<'a, DB> {
         self
     }
 
-    /// Only workers of this queue take it; the backfill's own queue, else `default`.
+    /// Only workers that take this queue take it: those of this queue, and those that were given no queues. Without it the
+    /// backfill's own queue, else `default`. A run in a queue that no worker takes waits for ever.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.asked.queue = Some(queue.into());
         self

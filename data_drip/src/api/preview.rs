@@ -142,7 +142,7 @@ pub struct PreviewStatement {
 ///
 /// # Errors
 /// What [`Enqueue`](crate::api::Enqueue) refuses is refused here, with the same fields, except for an empty scope and an
-/// identical active run: a preview tells of those.
+/// identical active run: a preview tells of those. [`ErrorKind::Database`] as well when the checks take more than two seconds.
 #[must_use = "nothing happens before it is awaited"]
 pub struct Previewing<'a, DB: Backend> {
     asked: Asked<'a, DB>,
@@ -236,7 +236,8 @@ async fn within<S: Session, T>(
 ) -> Result<T, Error> {
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
         session.interrupt();
-        Err(Error::new(ErrorKind::Database, "the database did not answer in time"))
+        let message = format!("the database did not answer within {time:?}: try again when it has less to do");
+        Err(Error::new(ErrorKind::Database, message))
     })
 }
 

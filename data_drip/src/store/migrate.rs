@@ -51,12 +51,15 @@ pub enum Migrate {
     /// At start-up, by `build()`: safe when many processes start at once.
     #[default]
     Apply,
-    /// Never: `build()` only checks, for roles that may not change the schema. [`Migrate::sql`] is what to run instead.
+    /// Never: `build()` only checks, for roles that may not change the schema. [`Migrate::sql`] is what to run instead where
+    /// there are no tables yet. Tables of an older version are brought up to date by a process that starts once with
+    /// [`Migrate::Apply`], as a role that may change them.
     Check,
 }
 
 impl Migrate {
-    /// The SQL that creates DataDrip's tables in an empty database, for whoever may change the schema to look at and run.
+    /// The SQL that creates DataDrip's tables where there are none yet, for whoever may change the schema to look at and run.
+    /// It does not change tables of an older version.
     ///
     /// It also notes in the migrator's own table what it did, so that a later [`Migrate::Apply`] goes on from there.
     ///
@@ -124,8 +127,8 @@ pub(crate) async fn check<DB: Backend>(conn: &mut DB::Connection) -> Result<(), 
         return Err(Error::new(
             ErrorKind::Version,
             format!(
-                "DataDrip's tables are at version {found}, this build needs {VERSION}: \
-                 start once with `Migrate::Apply`, or run what `Migrate::sql` prints"
+                "DataDrip's tables are at version {found}, this build needs {VERSION}: start a process once with \
+                 `Migrate::Apply`, as a role that may change them (what `Migrate::sql` prints makes new tables only)"
             ),
         ));
     }
@@ -390,7 +393,8 @@ pub(crate) mod mysql {
     async fn apply_on(conn: &mut MySqlConnection) -> sqlx::Result<()> {
         // NULL for an error, 0 when the time was up: sqlx's own lock takes either for a lock.
         if sqlx::query_scalar::<_, Option<i64>>(LOCK).fetch_one(&mut *conn).await? != Some(1) {
-            let message = "another process has been migrating for a minute";
+            let message = "another process has held the lock `data_drip_migrations/…` of its migration for a minute: start \
+                 again when it is done, or end its connection (`SHOW PROCESSLIST`)";
             return Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message)));
         }
         conn.execute(MIGRATOR_TABLE).await?;
@@ -607,7 +611,9 @@ mod tests {
         say(&pool, "UPDATE data_drip_schema SET version = 1").await;
         let error = sqlite::run(&pool, Migrate::Check).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Version);
-        assert!(error.to_string().contains("are at version 1, this build needs"), "{error}");
+        for part in ["are at version 1, this build needs", "a process once with `Migrate::Apply`", "new tables only"] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
         sqlite::apply(&mut pool.acquire().await.unwrap()).await.unwrap();
     }
 

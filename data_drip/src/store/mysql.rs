@@ -388,7 +388,7 @@ fn positional(statement: Statement) -> Result<Statement, (Arc<script::Script>, V
     }
 }
 
-/// The one place where SQL text crosses to sqlx: every value of it is bound.
+/// The one place where the text of statements with values crosses to sqlx: every value is bound.
 ///
 /// All statements are kept prepared, and there are few texts of them: to close one is a packet without an answer, which the
 /// network holds the next one back for (40 ms each on loopback: sqlx leaves Nagle's algorithm on).

@@ -419,7 +419,7 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// The one place where SQL text crosses to sqlx: every value of it is bound.
+/// The one place where the text of statements with values crosses to sqlx: every value is bound.
 fn query(statement: Statement) -> sqlx::Result<Query<'static, Postgres, PgArguments>> {
     for value in &statement.values {
         // The binder would panic.
