@@ -152,7 +152,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that will go away by itself: the batch is tried again without counting an attempt, up to a bound.
+    /// A failure that will go away by itself: the batch is tried again without counting an attempt, up to 15 times, after
+    /// pauses that grow from 50 ms to 10 s. Then it fails.
     ///
     /// Database errors of that kind (busy, deadlock, serialization failure, lost connection) are recognised by
     /// the `sqlx::Error` in the chain and need no marking. An error that hides its cause, as thiserror's
