@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Database, Pool, Transaction};
 
 use crate::backfill::BoxFuture;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{Scope, TableName, Value};
@@ -74,6 +74,34 @@ pub struct KeyType {
     pub(crate) sql: String,
     /// How its values are rendered and bound back.
     pub(crate) form: KeyForm,
+    /// What its values are sorted by, which a longer column or a wider number does not change. It is kept with each key.
+    pub(crate) order: String,
+    /// The collation, where a cast does not say it.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "MySQL's casts say it"))]
+    pub(crate) collation: Option<String>,
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+impl KeyType {
+    /// What stands before each value of a key; the first colon ends it.
+    pub(crate) fn tag(&self) -> String {
+        self.order.replace(':', ".")
+    }
+
+    /// Refuses a key that was named while the column was sorted in another way: between two such keys lie other rows now.
+    pub(crate) fn check(&self, spec: &KeySpec, place: usize, part: &crate::key::KeyPart) -> Result<(), Error> {
+        let now = self.tag();
+        if part.tag == now {
+            return Ok(());
+        }
+        let (column, then) = (&spec.columns[place], &part.tag);
+        let message = format!(
+            "the key column `{column}` of `{}` was sorted as `{then}` when this run was planned and is sorted as `{now}` by \
+             now, so that its batches would leave rows out: start a new run",
+            spec.table
+        );
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
 }
 
 /// How the values of a key column are rendered, so that no setting of a session changes what they mean.

@@ -135,7 +135,7 @@ impl<'t, DB: Backend> Batch<'t, DB> {
         let mut elements = Vec::new();
         for mut select in self.selects("rows")? {
             match &self.scope.columns {
-                Some(columns) => select.columns(columns.iter().map(Alias::new)),
+                Some(columns) => select.columns(self.scope.qualified(columns)),
                 None => select.column(Asterisk),
             };
             // Behind the user's own columns, so that rows of tuples find theirs where they are.
@@ -281,7 +281,7 @@ pub(crate) fn read_statement<DB: Backend>(
     let mut select = Query::select();
     select.from(scope.table.to_ref());
     match &scope.columns {
-        Some(columns) => select.columns(columns.iter().map(Alias::new)),
+        Some(columns) => select.columns(scope.qualified(columns)),
         None => select.column(Asterisk),
     };
     let conditions = match range {

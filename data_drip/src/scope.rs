@@ -211,6 +211,11 @@ impl<DB: Backend> Scope<DB> {
         self
     }
 
+    /// Columns with the table before them: SQLite takes a quoted name that is no column for a string otherwise.
+    pub(crate) fn qualified<'c>(&'c self, columns: &'c [String]) -> impl Iterator<Item = (Alias, Alias)> + 'c {
+        columns.iter().map(|column| (Alias::new(&self.table.name), Alias::new(column)))
+    }
+
     /// All filters as one condition; `None` without any.
     pub(crate) fn filters(&self) -> Result<Option<sea_query::Expr>, Error> {
         if self.filters.is_empty() {

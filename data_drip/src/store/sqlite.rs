@@ -182,11 +182,11 @@ impl Backend for Sqlite {
     }
 
     fn key_after(spec: &KeySpec, after: &Key) -> Result<Expr, Error> {
-        keys::after(&spec.columns, after)
+        keys::after(spec, after)
     }
 
     fn key_upto(spec: &KeySpec, upto: &Key) -> Result<Expr, Error> {
-        keys::upto(&spec.columns, upto)
+        keys::upto(spec, upto)
     }
 
     fn key_before(_: &KeySpec, _: &Key) -> Result<Option<Expr>, Error> {
@@ -194,7 +194,7 @@ impl Backend for Sqlite {
     }
 
     fn key_in(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
-        keys::among(&spec.columns, keys)
+        keys::among(spec, keys)
     }
 
     fn has_max(_: &KeySpec) -> bool {

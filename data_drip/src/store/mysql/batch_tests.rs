@@ -7,6 +7,7 @@ use sqlx::mysql::{MySql, MySqlConnection, MySqlRow};
 
 use crate::backend::{Backend, KeySpec};
 use crate::batch::{Batch, BatchParts};
+use crate::error::ErrorKind;
 use crate::key::KeyRange;
 use crate::run::{Run, RunBatch};
 use crate::scope::{Scope, col};
@@ -55,12 +56,17 @@ impl Bench {
         let mut neighbours = bench.schema.connect().await;
         run(&mut neighbours, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN").await;
         run(&mut neighbours, &rows).await;
-        let mut conn = bench.schema.connect().await;
-        let session = bench.schema.session(&mut conn).await;
-        (bench.conn, bench.session) = (conn, session);
+        bench.renew().await;
         bench.info.range = KeyRange { after: Some(all[1].clone()), upto: all[3].clone() };
         bench.neighbours = Some(neighbours);
         Some(bench)
+    }
+
+    /// Goes on with another connection.
+    async fn renew(&mut self) {
+        let mut conn = self.schema.connect().await;
+        self.session = self.schema.session(&mut conn).await;
+        self.conn = conn;
     }
 
     /// In a batch's transaction, which is never committed.
@@ -69,6 +75,30 @@ impl Bench {
         std::mem::forget(MySql::begin_batch(conn, session, String::new(), Duration::from_secs(20)).await.unwrap());
         Batch::new(BatchParts { conn, scope, spec, run, info, limit: None, lock: true })
     }
+}
+
+/// `B`, `a`, `c` by their bytes, `a`, `B`, `c` as people sort them: a range of the one is none of the other.
+#[tokio::test]
+async fn a_key_that_is_sorted_anew_during_a_run_is_refused_and_a_longer_one_is_not() {
+    let script =
+        "CREATE TABLE words (word varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY) ENGINE = InnoDB;
+        INSERT INTO words VALUES ('B'), ('a'), ('c')";
+    let Some(mut bench) = Bench::new(script, Scope::table("words")).await else { return };
+    let longer = "ALTER TABLE words MODIFY word varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL";
+    run(&mut bench.conn, longer).await;
+    bench.spec = bench.scope.resolve(&mut bench.conn).await.unwrap();
+    assert_eq!(bench.batch().await.len().await.unwrap(), 3);
+    bench.renew().await;
+    let other = "ALTER TABLE words MODIFY word varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL";
+    run(&mut bench.conn, other).await;
+    // Who has not looked since goes on as it was planned: `B` and `a`.
+    "a".clone_into(&mut bench.info.range.upto.0[0].text);
+    assert_eq!(bench.batch().await.len().await.unwrap(), 2);
+    bench.renew().await;
+    bench.spec = bench.scope.resolve(&mut bench.conn).await.unwrap();
+    let error = bench.batch().await.len().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("its batches would leave rows out: start a new run"), "{error}");
 }
 
 #[tokio::test]

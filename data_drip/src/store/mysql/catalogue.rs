@@ -184,7 +184,14 @@ fn walkable(table: &TableName, column: &Column) -> Result<KeyType, Error> {
 }
 
 fn type_of(column: &Column) -> Result<KeyType, &'static str> {
-    let of = |sql: String, form| Ok(KeyType { sql, form });
+    let of = |sql: String, form| {
+        let order = match form {
+            KeyForm::Integer => "integer",
+            KeyForm::Text | KeyForm::Ascii | KeyForm::Encoded => &sql,
+            KeyForm::Bytes | KeyForm::Iso | KeyForm::Instant => &column.data_type,
+        };
+        Ok(KeyType { order: order.to_owned(), sql, form, collation: None })
+    };
     match column.data_type.as_str() {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => {
             let unsigned = column.full_type.contains("unsigned");

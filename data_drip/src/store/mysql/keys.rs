@@ -14,21 +14,22 @@ fn column(spec: &KeySpec, place: usize) -> Expr {
 /// `type:text`; NULL for NULL.
 pub(super) fn text(spec: &KeySpec, place: usize) -> Expr {
     let column = column(spec, place);
-    let Some(KeyType { sql, form }) = spec.types.get(place) else { return column };
-    let rendered = match form {
+    let Some(of) = spec.types.get(place) else { return column };
+    let rendered = match of.form {
         KeyForm::Bytes | KeyForm::Encoded => "CONCAT(?, HEX(?))",
         KeyForm::Ascii => "CONCAT(?, CONVERT(CONVERT(CAST(? AS BINARY) USING latin1) USING utf8mb4))",
         _ => "CONCAT(?, CONVERT(? USING utf8mb4))",
     };
-    // The first colon ends the tag.
-    Expr::cust_with_exprs(rendered, [Expr::val(format!("{}:", sql.replace(':', "."))), column])
+    Expr::cust_with_exprs(rendered, [Expr::val(format!("{}:", of.tag())), column])
 }
 
 pub(super) fn value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<Expr, Error> {
-    let Some(KeyType { sql, form }) = spec.types.get(place) else {
+    let Some(of) = spec.types.get(place) else {
         let message = format!("the key {spec} has {} columns, not more", spec.types.len());
         return Err(Error::new(ErrorKind::Unsupported, message));
     };
+    of.check(spec, place, part)?;
+    let KeyType { sql, form, .. } = of;
     let read = match form {
         KeyForm::Bytes => "UNHEX(?)".to_owned(),
         // The words are those of the catalogue: `CONVERT(? USING latin1) COLLATE latin1_swedish_ci`.

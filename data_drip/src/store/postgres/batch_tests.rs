@@ -5,6 +5,7 @@ use sqlx::postgres::{PgConnection, Postgres};
 
 use crate::backend::{Backend, KeySpec};
 use crate::batch::{Batch, BatchParts};
+use crate::error::ErrorKind;
 use crate::key::{Key, KeyPart, KeyRange};
 use crate::run::{Run, RunBatch};
 use crate::scope::{Scope, col};
@@ -63,6 +64,27 @@ impl Bench {
         let roles = "SELECT string_agg(coalesce(role, '-'), ' ' ORDER BY id) FROM employees";
         sqlx::query_scalar(roles).fetch_one(&mut self.conn).await.unwrap()
     }
+}
+
+/// `B`, `a`, `c` by their bytes, `a`, `B`, `c` as people sort them: a range of the one is none of the other.
+#[tokio::test]
+async fn a_key_that_is_sorted_anew_during_a_run_is_refused_and_a_longer_one_is_not() {
+    let script =
+        "CREATE TABLE words (word varchar(9) COLLATE \"C\" PRIMARY KEY); INSERT INTO words VALUES ('B'), ('a'), ('c')";
+    let Some(mut bench) = Bench::whole(script, Scope::table("words")).await else { return };
+    run(&mut bench.conn, "ALTER TABLE words ALTER COLUMN word TYPE varchar(20) COLLATE \"C\"").await;
+    bench.spec = bench.scope.resolve(&mut bench.conn).await.unwrap();
+    assert_eq!(bench.batch().len().await.unwrap(), 3);
+    run(&mut bench.conn, "ALTER TABLE words ALTER COLUMN word TYPE varchar(20) COLLATE \"und-x-icu\"").await;
+    // The server refuses what it had prepared before, once.
+    bench.conn = bench.schema.connect().await;
+    // Who has not looked since goes on as it was planned: `B` and `a`.
+    "a".clone_into(&mut bench.info.range.upto.0[0].text);
+    assert_eq!(bench.batch().len().await.unwrap(), 2);
+    bench.spec = bench.scope.resolve(&mut bench.conn).await.unwrap();
+    let error = bench.batch().len().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("its batches would leave rows out: start a new run"), "{error}");
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ struct Column {
     not_null: bool,
     generated: bool,
     collation: i64,
+    /// The same by its name, as SQL spells it.
+    collation_name: Option<String>,
     /// The type below all domains, as SQL spells it.
     sql: String,
     /// Its name without a schema.
@@ -167,7 +169,9 @@ async fn columns(conn: &mut PgConnection, table: &Table) -> Result<Vec<Column>, 
         "SELECT a.attnum::bigint, a.attname::text, a.attnotnull, a.attgenerated <> '', a.attcollation::bigint, \
              CASE WHEN n.nspname = 'pg_catalog' THEN format_type(base.oid, base.typmod) \
                  ELSE quote_ident(n.nspname) || '.' || quote_ident(t.typname) END, \
-             t.typname::text, n.nspname = 'pg_catalog', t.typtype::text, t.typcategory::text \
+             t.typname::text, n.nspname = 'pg_catalog', t.typtype::text, t.typcategory::text, \
+             (SELECT quote_ident(s.nspname) || '.' || quote_ident(c.collname) FROM pg_catalog.pg_collation c \
+              JOIN pg_catalog.pg_namespace s ON s.oid = c.collnamespace WHERE c.oid = a.attcollation) \
          FROM pg_catalog.pg_attribute a \
          CROSS JOIN LATERAL ( \
              WITH RECURSIVE chain (oid, typmod) AS ( \
@@ -194,6 +198,7 @@ async fn columns(conn: &mut PgConnection, table: &Table) -> Result<Vec<Column>, 
             builtin: row.try_get(7)?,
             kind: row.try_get(8)?,
             category: row.try_get(9)?,
+            collation_name: row.try_get(10)?,
         })
     });
     Ok(columns.collect::<sqlx::Result<_>>()?)
@@ -229,7 +234,18 @@ fn walkable(table: &TableName, column: &Column) -> Result<KeyType, Error> {
              ALTER COLUMN {name} SET NOT NULL`, or name another key with `.key(..)`"
         )));
     } else {
-        return Ok(KeyType { sql: sql.clone(), form: form(column) });
+        let (form, collation) = (form(column), column.collation_name.clone());
+        let order = match (form, &collation) {
+            (KeyForm::Integer, _) => "integer".to_owned(),
+            // To those two an order is the same.
+            (_, Some(collation)) if matches!(column.bare.as_str(), "text" | "varchar") => {
+                format!("text COLLATE {collation}")
+            }
+            (_, Some(collation)) => format!("{} COLLATE {collation}", column.bare),
+            (_, None) if column.builtin => column.bare.clone(),
+            (_, None) => sql.clone(),
+        };
+        return Ok(KeyType { sql: sql.clone(), form, order, collation });
     };
     Err(refused(format!("the key column `{name}` of `{table}` ({sql}) {why}: name another unique key with `.key(..)`")))
 }

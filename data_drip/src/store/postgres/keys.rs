@@ -11,21 +11,23 @@ use crate::key::{Key, KeyPart};
 /// `type:text`; NULL for NULL.
 pub(super) fn text(spec: &KeySpec, place: usize) -> Expr {
     let column = Expr::col(Alias::new(&spec.columns[place]));
-    let Some(KeyType { sql, form }) = spec.types.get(place) else { return column };
-    let rendered = match form {
+    let Some(of) = spec.types.get(place) else { return column };
+    let rendered = match of.form {
         KeyForm::Text | KeyForm::Ascii | KeyForm::Integer => "$1 || CAST($2 AS text)",
         KeyForm::Bytes | KeyForm::Encoded => "$1 || upper(encode($2, 'hex'))",
         // JSON's dates are ISO 8601, with infinities and BC.
         KeyForm::Iso => "$1 || (to_jsonb($2) #>> '{}')",
         KeyForm::Instant => "$1 || (to_jsonb($2 AT TIME ZONE 'UTC') #>> '{}')",
     };
-    // The first colon ends the tag.
-    let tag = format!("{}:", sql.replace(':', "."));
-    Expr::cust_with_exprs(rendered, [Expr::val(tag), column])
+    Expr::cust_with_exprs(rendered, [Expr::val(format!("{}:", of.tag())), column])
 }
 
-/// The SQL that reads what `text` has rendered back from the SQL of that text.
-fn read(KeyType { sql, form }: &KeyType, text: &str) -> String {
+/// The SQL that reads what `text` has rendered back from the SQL of that text. With the collation, so that who does not know yet
+/// that the column has another one goes on in the order in which the run was planned.
+fn read(KeyType { sql, form, collation, .. }: &KeyType, text: &str) -> String {
+    if let Some(collation) = collation {
+        return format!("CAST({text} AS {sql}) COLLATE {collation}");
+    }
     match form {
         KeyForm::Text | KeyForm::Ascii | KeyForm::Integer | KeyForm::Iso => format!("CAST({text} AS {sql})"),
         KeyForm::Bytes | KeyForm::Encoded => format!("decode({text}, 'hex')"),
@@ -40,7 +42,9 @@ fn type_at(spec: &KeySpec, place: usize) -> Result<&KeyType, Error> {
 }
 
 pub(super) fn value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<Expr, Error> {
-    Ok(Expr::cust_with_expr(read(type_at(spec, place)?, "$1"), Expr::val(part.text.as_str())))
+    let of = type_at(spec, place)?;
+    of.check(spec, place, part)?;
+    Ok(Expr::cust_with_expr(read(of, "$1"), Expr::val(part.text.as_str())))
 }
 
 /// The row value of the key columns, and of a key.

@@ -4,13 +4,14 @@ use sea_query::Expr;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use crate::backend::{Backend, KeySpec};
-use crate::batch::{Batch, BatchParts};
+use crate::batch::{Batch, BatchParts, count_statement};
 use crate::error::{ErrorKind, Failure};
 use crate::key::{Key, KeyPart, KeyRange};
 use crate::run::{Run, RunBatch};
 use crate::scope::{Scope, col};
 use crate::store::specimens::{a_batch, a_run};
-use crate::store::sqlite::testing::{File, int, run};
+use crate::store::sqlite::testing::{File, attach, int, run};
+use crate::walk::{Pace, Walk};
 
 const EMPLOYEES: &str = "CREATE TABLE employees (id INTEGER PRIMARY KEY, name TEXT, role TEXT, age INTEGER);
     INSERT INTO employees VALUES (1, 'ann', NULL, 30), (2, 'bob', NULL, 40), (3, 'cyd', 'chef', 50), (4, 'dan', NULL, 60),
@@ -67,6 +68,35 @@ async fn an_update_touches_the_rows_of_the_range_that_match_and_no_others() {
     assert_eq!(batch.counted(), Some(3));
     assert_eq!(bench.roles().await, "- intern chef intern intern -");
     assert_eq!(int(&mut bench.conn, "SELECT count(*) FROM employees WHERE age IS NULL").await, 3);
+}
+
+/// SQLite takes a quoted name that is no column for a string, greater than every number.
+#[tokio::test]
+async fn a_key_that_is_renamed_during_a_run_is_an_error_and_not_a_batch_without_rows() {
+    let mut bench = Bench::new().await;
+    run(&mut bench.conn, "ALTER TABLE employees RENAME COLUMN id TO number").await;
+    for error in [
+        bench.batch().update_all().set("role", "intern").execute().await.unwrap_err(),
+        bench.batch().delete_all().execute().await.unwrap_err(),
+        bench.batch().keys().await.unwrap_err(),
+        bench.batch().rows::<(i64,)>().await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("no such column: employees.id"), "{error}");
+    }
+    let count = count_statement(&bench.scope, &bench.spec, &bench.info.range).unwrap();
+    assert!(Sqlite::fetch(&mut bench.conn, count).await.is_err());
+    let (walk, upto) = (Walk::new(&bench.scope, &bench.spec), integer(6));
+    let session = attach(&mut bench.conn).await.unwrap();
+    let step = walk.step(&mut bench.conn, &session, &mut Pace::default(), None, &upto, 2, 10).await;
+    assert!(step.is_err(), "everything would count as planned");
+}
+
+#[tokio::test]
+async fn a_column_that_is_dropped_during_a_run_is_not_read_as_its_own_name() {
+    let mut bench = Bench::new().await;
+    bench.scope = bench.scope.columns(["id", "name"]);
+    run(&mut bench.conn, "ALTER TABLE employees DROP COLUMN name").await;
+    assert!(bench.batch().rows::<(i64, String)>().await.is_err());
 }
 
 #[tokio::test]

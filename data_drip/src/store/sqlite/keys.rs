@@ -5,6 +5,7 @@
 
 use sea_query::{Alias, Expr, ExprTrait};
 
+use crate::backend::KeySpec;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Key, KeyPart};
 
@@ -46,9 +47,15 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
+/// Qualified: SQLite takes a quoted name that is no column for a string, unless a table stands before it. A key that is renamed
+/// in the middle of a run would be compared as such, and its rows passed over.
+fn columns(spec: &KeySpec) -> impl Iterator<Item = Expr> {
+    spec.columns.iter().map(|column| Expr::col((Alias::new(&spec.table), Alias::new(column))))
+}
+
 /// The row value of the key columns, and of a key.
-fn sides(columns: &[String], key: &Key) -> Result<(Expr, Expr), Error> {
-    let mut left: Vec<_> = columns.iter().map(|column| Expr::col(Alias::new(column))).collect();
+fn sides(spec: &KeySpec, key: &Key) -> Result<(Expr, Expr), Error> {
+    let mut left: Vec<_> = columns(spec).collect();
     let mut right = key.0.iter().map(value).collect::<Result<Vec<_>, _>>()?;
     if left.len() != right.len() {
         return Err(Error::new(
@@ -62,23 +69,23 @@ fn sides(columns: &[String], key: &Key) -> Result<(Expr, Expr), Error> {
     Ok((Expr::tuple(left), Expr::tuple(right)))
 }
 
-pub(super) fn after(columns: &[String], key: &Key) -> Result<Expr, Error> {
-    sides(columns, key).map(|(columns, key)| columns.gt(key))
+pub(super) fn after(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
+    sides(spec, key).map(|(columns, key)| columns.gt(key))
 }
 
-pub(super) fn upto(columns: &[String], key: &Key) -> Result<Expr, Error> {
-    sides(columns, key).map(|(columns, key)| columns.lte(key))
+pub(super) fn upto(spec: &KeySpec, key: &Key) -> Result<Expr, Error> {
+    sides(spec, key).map(|(columns, key)| columns.lte(key))
 }
 
 /// Several columns as rows of `VALUES`: SQLite takes no list of row values.
-pub(super) fn among(columns: &[String], keys: &[Key]) -> Result<Expr, Error> {
-    if let [column] = columns {
+pub(super) fn among(spec: &KeySpec, keys: &[Key]) -> Result<Expr, Error> {
+    if spec.columns.len() == 1 {
         let values = keys.iter().flat_map(|key| &key.0).map(value).collect::<Result<Vec<_>, _>>()?;
-        return Ok(Expr::col(Alias::new(column)).is_in(values));
+        return Ok(Expr::tuple(columns(spec)).is_in(values));
     }
-    let one = format!("({})", vec!["?"; columns.len()].join(", "));
+    let one = format!("({})", vec!["?"; spec.columns.len()].join(", "));
     let sql = format!("{one} IN (VALUES {})", vec![one.as_str(); keys.len()].join(", "));
-    let names = columns.iter().map(|column| Ok(Expr::col(Alias::new(column))));
+    let names = columns(spec).map(Ok);
     let values = keys.iter().flat_map(|key| &key.0).map(value);
     Ok(Expr::cust_with_exprs(sql, names.chain(values).collect::<Result<Vec<_>, _>>()?))
 }
