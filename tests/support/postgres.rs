@@ -16,7 +16,7 @@ pub type Row = sqlx::postgres::PgRow;
 /// A statement that takes minutes.
 pub const LONG: &str = "SELECT pg_sleep(300)";
 /// In the text of the statement that begins a batch's transaction.
-pub const BEGINS: &str = "set_config('data_drip.fence'";
+pub const BEGINS: &str = "SET LOCAL data_drip.fence";
 /// Round trips of the engine's own for a batch that another follows.
 pub const TRIPS: u64 = 4;
 /// Those of a writing helper.

@@ -93,7 +93,7 @@ impl Backend for Postgres {
         silence: Duration,
     ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Postgres>>> {
         Box::pin(async move {
-            let statement = session.begin(conn.server_version_num(), &fence, silence);
+            let statement = session.begin(conn, &fence, silence).await?;
             conn.begin_with(AssertSqlSafe(format!("{statement}{}", pooler::forget_names(conn)))).await
         })
     }

@@ -18,7 +18,7 @@ impl Server for Postgres {
     const SCALE: Scale = Scale::POSTGRES;
     const TRIPS: u64 = 5;
     const ANALYZE: &'static str = "ANALYZE data_drip_backfill_runs; ANALYZE data_drip_backfill_run_batches";
-    const MARK: &'static str = "set_config('data_drip.fence'";
+    const MARK: &'static str = "SET LOCAL data_drip.fence";
 
     const COUNTED: &'static str =
         "Transactions of that database by `pg_stat_database`: an idle worker's are of one statement each.";
