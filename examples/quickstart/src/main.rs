@@ -11,6 +11,8 @@ use data_drip::sqlite::prelude::DataDrip;
 use quickstart::terminal::thousands;
 use quickstart::{demo, site, weather};
 use tokio::net::TcpListener;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 const USAGE: &str = "\
 Usage: cargo run -p quickstart -- [OPTIONS]
@@ -32,6 +34,8 @@ async fn main() -> anyhow::Result<()> {
         println!("{USAGE}");
         return Ok(());
     };
+    // What the backfills say is kept with their batches.
+    tracing_subscriber::registry().with(data_drip::logs::layer()).init();
     // Taken before anything is done, so that a port in use is known at once.
     let listener = if arguments.once { None } else { Some(listen(arguments.port).await?) };
 

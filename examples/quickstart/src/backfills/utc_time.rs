@@ -52,9 +52,17 @@ impl ComputeUtcTime {
     async fn process_element(&self, row: Observation, conn: &mut Connection) -> anyhow::Result<()> {
         let local = row.local()?;
         let utc = match (New_York.from_local_datetime(&local), self.ambiguous) {
-            (LocalResult::Single(time), _)
-            | (LocalResult::Ambiguous(time, _), AmbiguousHours::Earlier)
-            | (LocalResult::Ambiguous(_, time), AmbiguousHours::Later) => time.to_utc(),
+            (LocalResult::Single(time), _) => time.to_utc(),
+            (LocalResult::Ambiguous(time, _), AmbiguousHours::Earlier)
+            | (LocalResult::Ambiguous(_, time), AmbiguousHours::Later) => {
+                // Kept with the batch, and shown on the run's page.
+                tracing::info!(
+                    id = row.id,
+                    "{row}: this hour came twice, taken as {} UTC",
+                    time.to_utc().format("%H:%M")
+                );
+                time.to_utc()
+            }
             (LocalResult::Ambiguous(earlier, later), AmbiguousHours::Reject) => {
                 return Err(came_twice(&row, [earlier.to_utc(), later.to_utc()], conn).await?);
             }
