@@ -36,4 +36,12 @@ mod dialect {
         assert_eq!((batches[1].status, batches[1].attempts), (BatchStatus::Failed, 1));
         assert_eq!(database.number("SELECT count(*) FROM pledges").await, 0);
     }
+
+    #[tokio::test]
+    async fn a_table_that_a_batch_makes_is_there_with_its_commit() {
+        let Some(database) = Database::with_items(100).await else { return };
+        let (run, _) = run_to_its_end(&database, Faulty { fault: Fault::Ddl, item: 99 }, 25).await;
+        assert_eq!((run.status, run.counts.processed), (RunStatus::Completed, 100));
+        assert_eq!(database.number("SELECT count(*) FROM made_by_a_batch").await, 0);
+    }
 }

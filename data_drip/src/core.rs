@@ -11,6 +11,7 @@ use sqlx::pool::PoolConnection;
 use tokio::sync::{MutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::within;
 use crate::backend::{Backend, Session};
 use crate::backfill::{BoxFuture, Context, States};
 use crate::config::Config;
@@ -346,6 +347,9 @@ impl<DB: Backend> Lookup<DB> for Core<DB> {
     }
 }
 
+/// How long a connection's settings may take to be read or put back, where a network lies between.
+const SETTINGS: Duration = Duration::from_secs(10);
+
 /// A connection under control. Dropped, it goes back to its pool with inert hooks.
 pub(crate) struct Link<DB: Backend> {
     conn: PoolConnection<DB>,
@@ -355,21 +359,28 @@ pub(crate) struct Link<DB: Backend> {
 impl<DB: Backend> Link<DB> {
     pub(crate) async fn acquire(pool: &Pool<DB>) -> sqlx::Result<Self> {
         let mut conn = pool.acquire().await?;
-        let session = DB::attach(&mut conn, &pool.connect_options()).await?;
-        Ok(Self { conn, session })
+        let options = pool.connect_options();
+        match within::<DB, _>(SETTINGS, DB::attach(&mut conn, &options)).await {
+            Ok(session) => Ok(Self { conn, session }),
+            Err(error) => {
+                conn.close_on_drop();
+                Err(error)
+            }
+        }
     }
 
-    /// Gives the connection back as it was.
+    /// Gives the connection back as it was; closes it when that cannot be done.
     pub(crate) async fn release(mut self) {
         self.session.resume();
         self.session.lift();
         let (conn, session) = self.parts();
-        let given_back = match DB::finish_batch(&mut *conn, session).await {
-            Ok(()) => DB::detach(conn).await,
-            failed => failed,
-        };
-        if let Err(error) = given_back {
+        let given_back = within::<DB, _>(SETTINGS, async {
+            DB::finish_batch(&mut *conn, session).await?;
+            DB::detach(conn).await
+        });
+        if let Err(error) = given_back.await {
             tracing::debug!(%error, "a connection could not be given back as it was");
+            self.discard();
         }
     }
 

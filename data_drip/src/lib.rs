@@ -20,6 +20,7 @@ compile_error!("data_drip needs a database: turn on one or more of its features 
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod answer;
 pub mod api;
 pub mod backend;
 pub mod backfill;

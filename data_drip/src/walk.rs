@@ -161,37 +161,40 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         Ok(going.step)
     }
 
-    /// How many rows match up to `upto`: exact when it is counted within `budget`, else an estimate from both ends.
+    /// How many rows match after `after` up to `upto`: exact when it is counted within `budget`. Else an estimate of how many
+    /// match in the whole table, from both ends of that range.
     pub(crate) async fn count(
         &self,
         conn: &mut DB::Connection,
         session: &DB::Session,
+        after: Option<&Key>,
         upto: &Key,
         budget: Duration,
     ) -> Result<Total, Error> {
         let mut reader = self.reader(conn, session);
-        let statement = read::count(self.scope, self.spec, upto)?;
+        let statement = read::count(self.scope, self.spec, after, upto)?;
         if let Ok(row) = reader.within(Instant::now() + budget.mul_f64(0.75), statement).await? {
             let count = row.map_or(Ok(None), |row| DB::int(&row, 0))?;
             return Ok(Total { count: unsigned(count), exact: true });
         }
-        let count = self.estimate(conn, session, upto, budget.mul_f64(0.125)).await?;
+        let count = self.estimate(conn, session, after, upto, budget.mul_f64(0.125)).await?;
         Ok(Total { count, exact: false })
     }
 
-    /// About how many rows match up to `upto`: the table's rows by its statistics, times the share of matches at both
-    /// ends of it. Each end has `moment` of its own, even when what went before took longer than it was given.
+    /// About how many rows match: the table's rows by its statistics, times the share of matches at both ends of what is not
+    /// planned yet. Each end has `moment` of its own, even when what went before took longer than it was given.
     async fn estimate(
         &self,
         conn: &mut DB::Connection,
         session: &DB::Session,
+        after: Option<&Key>,
         upto: &Key,
         moment: Duration,
     ) -> Result<u64, Error> {
         let mut reader = self.reader(conn, session);
         let (mut seen, mut matched) = (0, 0);
         for order in [Order::Asc, Order::Desc] {
-            let statement = read::sample(self.scope, self.spec, upto, &order, SAMPLE)?;
+            let statement = read::sample(self.scope, self.spec, after, upto, &order, SAMPLE)?;
             if let Ok(Some(row)) = reader.within(Instant::now() + moment, statement).await? {
                 seen += unsigned(DB::int(&row, 0)?);
                 matched += unsigned(DB::int(&row, 1)?);

@@ -1,5 +1,7 @@
 //! One behaviour each.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sqlx::AssertSqlSafe;
 
 use super::gate::Gate;
@@ -236,6 +238,71 @@ impl Prepared {
     }
 
     async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        stamp(batch).await
+    }
+}
+
+/// Holds the batch of one place at the gate.
+#[backfill]
+pub struct StampBeside {
+    pub held: u64,
+}
+
+#[backfill]
+impl StampBeside {
+    fn scope(&self) -> Scope {
+        Scope::table("items")
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>, gate: State<Gate>) -> data_drip::Result {
+        if batch.info().position == self.held {
+            gate.pass().await;
+        }
+        stamp(batch).await
+    }
+}
+
+/// Takes its time to prepare a run, at the gate.
+#[backfill]
+pub struct Preparing {
+    /// Tells runs apart.
+    pub tag: i64,
+}
+
+#[backfill]
+impl Preparing {
+    fn scope(&self) -> Scope {
+        Scope::table("items")
+    }
+
+    async fn before_run(&self, _run: &Run, _conn: &mut Connection, gate: State<Gate>) -> data_drip::Result {
+        gate.pass().await;
+        Ok(())
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        stamp(batch).await
+    }
+}
+
+/// From which batch on [`StampOnce`] stays at the gate.
+pub static HELD_FROM: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Takes items out of its scope; holds batch 100, and those from [`HELD_FROM`] on, at the gate.
+#[backfill]
+pub struct StampOnce;
+
+#[backfill]
+impl StampOnce {
+    fn scope(&self) -> Scope {
+        Scope::table("items").filter(col("touched").eq(0))
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>, gate: State<Gate>) -> data_drip::Result {
+        let position = batch.info().position;
+        if position == 100 || position >= HELD_FROM.load(Ordering::SeqCst) {
+            gate.pass().await;
+        }
         stamp(batch).await
     }
 }

@@ -163,3 +163,31 @@ async fn a_run_whose_error_the_database_does_not_keep_fails_all_the_same() {
     let error = run.error.as_deref().unwrap();
     assert!(error.contains("which the database did not keep") && error.contains("not_this_one"), "{error}");
 }
+
+#[tokio::test]
+async fn a_run_over_another_key_than_the_codes_fails_when_nobody_else_could_take_it() {
+    let Some(database) = Database::with_items(30).await else { return };
+    let (drip, gate) = engine(&database, 1).await;
+    gate.close();
+    let worker = drip.start();
+    let run = drip.enqueue(StampAll { tag: 1 }).batch_size(10).await.unwrap().id;
+    gate.reached().await;
+    drip.pause(run).await.unwrap();
+    gate.open();
+    until(async || (drip.run(run).await.unwrap().counts.running == 0).then_some(())).await;
+    worker.shutdown().await;
+    // As if it had been planned by code that named another key.
+    database.run("UPDATE data_drip_backfill_runs SET key_spec = replace(key_spec, '\"id\"', '\"word\"')").await;
+    let (drip, _) = engine(&database, 1).await;
+    let worker = drip.start();
+    drip.resume(run).await.unwrap();
+    let run = settled(&drip, run).await;
+    assert_eq!((run.status, run.counts.completed, run.counts.failed), (RunStatus::Failed, 1, 2));
+    for batch in drip.batches(run.id).status(BatchStatus::Failed).await.unwrap() {
+        let error = batch.error.unwrap();
+        assert!(
+            error.contains("items by (word), but the code of this process says") && error.contains("start a new run")
+        );
+    }
+    worker.shutdown().await;
+}

@@ -8,6 +8,7 @@ pub mod backfills;
 mod errors;
 mod fleet;
 pub mod gate;
+mod neighbours;
 mod previews;
 mod runs;
 #[path = "../support/stamp.rs"]

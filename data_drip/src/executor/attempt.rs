@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::answer::{ask, is_answer, unanswered, within};
 use crate::backend::{Backend, Session};
 use crate::batch::{Batch, BatchParts, count_statement};
 use crate::core::Link;
 use crate::error::Failure;
-use crate::executor::answer::{ask, is_answer, unanswered, within};
 use crate::executor::code::{Code, Unfit};
 use crate::executor::{Engine, schedule};
 use crate::inside::inside;
@@ -101,13 +101,23 @@ impl From<sqlx::Error> for Worked {
 }
 
 impl<DB: Backend> Attempt<DB> {
-    async fn run(self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
+    async fn run(self, link: Link<DB>) -> (Option<Link<DB>>, Ended) {
         if self.claim.batch.losses == 0 {
-            let _beside_others = self.engine.alone.read().await;
+            let _beside_others = self.engine.alone.shared().await;
             return self.with_code(link).await;
         }
-        // A process died with this batch: the next loss must tell whether that was the batch's doing.
-        let _alone = self.engine.alone.write().await;
+        let engine = Arc::clone(&self.engine);
+        let ended = match engine.alone.take().await {
+            Ok(_alone) => self.suspected(link).await,
+            Err(again_in) => (Some(link), Ended::Unfinished(Unfinished::Postponed { again_in })),
+        };
+        // Nobody has claimed anything meanwhile.
+        engine.core.signals.work.notify_waiters();
+        ended
+    }
+
+    /// The same for a batch that a process died with, alone.
+    async fn suspected(self, mut link: Link<DB>) -> (Option<Link<DB>>, Ended) {
         loop {
             if !self.may_begin() {
                 return (Some(link), RELEASED);
@@ -141,13 +151,8 @@ impl<DB: Backend> Attempt<DB> {
     async fn unfit(&self, unfit: Unfit) -> Ended {
         let run = self.claim.batch.run_id;
         match unfit {
-            Unfit::Code(error) if self.engine.leaves_to_younger(run, &error).await => RELEASED,
+            Unfit::Code(error) if self.engine.leaves_to_others(run, &error).await => RELEASED,
             Unfit::Code(error) => Ended::Unfinished(Unfinished::GaveUp { error: error.to_string(), counted: false }),
-            Unfit::Table(error) => {
-                tracing::error!(run = run.0, %error, "this process refuses the run");
-                self.engine.refuse(run);
-                RELEASED
-            }
             Unfit::Database(error) => transient(&self.claim, error.to_string()),
         }
     }
@@ -319,8 +324,9 @@ impl<DB: Backend> Attempt<DB> {
             self.count(&mut other, scope, code).await?
         };
         let sleep = code.run.sleep;
-        // No next claim while the run rests, nor where others wait for the connection.
-        let completed = if sleep.is_zero() && self.may_begin() && !self.engine.shares_pool() {
+        // No next claim while the run rests, nor where others wait for the connection, or to be alone.
+        let waited_for = self.engine.shares_pool() || self.engine.alone.is_wanted();
+        let completed = if sleep.is_zero() && self.may_begin() && !waited_for {
             batches::complete_and_claim::<DB>(tx, &self.claim, processed, &self.engine.wanted, &self.skip).await
         } else {
             batches::complete::<DB>(tx, &self.claim, processed).await.map(|done| done.then_some(None))

@@ -45,10 +45,9 @@ impl<DB: Backend> Default for Codes<DB> {
 
 /// Why a run cannot be worked on here.
 pub(super) enum Unfit {
-    /// Its options do not fit the code, or its table cannot be walked: nobody with this code can.
+    /// Its options do not fit the code, its table cannot be walked, or the code names another table or key than the one that
+    /// was pinned: nobody with this code can.
     Code(Error),
-    /// The code names another table or key than the one that was pinned: others may be right.
-    Table(Error),
     /// The database did not answer.
     Database(sqlx::Error),
 }
@@ -92,7 +91,6 @@ async fn load<DB: Backend>(core: &Core<DB>, conn: &mut DB::Connection, id: RunId
     let instance = core.instance_of(&run).map_err(Unfit::Code)?;
     let spec = spec_of(&*instance, conn, plan.spec.as_ref()).await.map_err(|error| match error.kind() {
         ErrorKind::Database => Unfit::Database(sqlx::Error::Protocol(error.to_string())),
-        ErrorKind::Conflict => Unfit::Table(error),
         // It may quote the options: a panic of `scope` does.
         kind => Unfit::Code(Error::new(kind, mask.hide(&error.to_string()).into_owned())),
     })?;
@@ -115,8 +113,8 @@ pub(super) async fn spec_of<DB: Backend>(
         Some(pinned) if *pinned != spec => Err(Error::new(
             ErrorKind::Conflict,
             format!(
-                "the run was planned over {pinned}, but the code of this process says {spec}: \
-                 this process leaves it to others"
+                "the run was planned over {pinned}, but the code of this process says {spec}: start a new run, or deploy the code \
+                 that it was planned by"
             ),
         )),
         _ => Ok(spec),

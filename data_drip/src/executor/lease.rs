@@ -11,9 +11,9 @@ use sqlx::Pool;
 use sqlx::pool::PoolOptions;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::{self, ask, is_answer, within};
 use crate::backend::Backend;
 use crate::core::{Core, Flight};
-use crate::executor::answer::{self, ask, is_answer, within};
 use crate::executor::presence::{self, Pace};
 use crate::executor::{Engine, places};
 use crate::run::BatchId;

@@ -4,33 +4,35 @@
 //! transaction and commits, [`sweep`] settles the run and takes over what dead workers held. [`lease`] keeps this
 //! worker alive in the eyes of the others.
 
-mod answer;
+mod alone;
 mod attempt;
 mod code;
 mod lease;
 mod planner;
 mod presence;
+mod refusals;
 mod schedule;
 mod scribe;
 mod slot;
 mod sweep;
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::Pool;
 use sqlx::pool::PoolOptions;
-use tokio::sync::{MutexGuard, OnceCell, RwLock};
+use tokio::sync::{MutexGuard, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::answer::ask;
+use self::alone::Alone;
 use self::code::Codes;
 use self::lease::Lease;
 use self::presence::Pace;
+use self::refusals::Refusals;
 use self::scribe::Desk;
+use crate::answer::{self, ask, ask_in_turn};
 use crate::api::DataDrip;
 use crate::backend::{Backend, ConnectOptions};
 use crate::core::{Core, Link};
@@ -42,16 +44,6 @@ use crate::store::batches::Wanted;
 use crate::store::workers::Incarnation;
 use crate::store::{json_list, runs, workers};
 
-/// How long a run is left to processes that were started later, before it is looked whether they are still there.
-const FOR_YOUNGER: Duration = Duration::from_secs(30);
-
-/// Whether this worker lives, was started later than the other, and takes every run that the other takes.
-fn is_successor(worker: &WorkerInfo, of: &WorkerInfo) -> bool {
-    let takes_all = worker.queues.is_empty();
-    let takes_its = !of.queues.is_empty() && of.queues.iter().all(|queue| worker.queues.contains(queue));
-    worker.alive && worker.started_at > of.started_at && (takes_all || takes_its)
-}
-
 /// What the parts of one worker share.
 pub(crate) struct Engine<DB: Backend> {
     core: Arc<Core<DB>>,
@@ -61,6 +53,8 @@ pub(crate) struct Engine<DB: Backend> {
     slots: Pool<DB>,
     /// For what is written under the turn: whoever has it must not wait for walks to end, and everybody else with it.
     writing: Pool<DB>,
+    /// For `before_run`, which may hold one for as long as it likes.
+    preparing: Pool<DB>,
     /// For reading beside a batch's transaction. Apart from the rest: all connections of the other pool may wait for the
     /// very lock that the transaction holds.
     counting: Pool<DB>,
@@ -72,10 +66,8 @@ pub(crate) struct Engine<DB: Backend> {
     pace: Arc<Pace>,
     codes: Codes<DB>,
     desk: Desk,
-    /// Runs that this process leaves to others, and until when: what is pinned or stored is not what its code says.
-    refused: Mutex<HashMap<RunId, Option<Instant>>>,
-    /// Held shared by each batch and each run being prepared, alone by one that a process died of.
-    alone: RwLock<()>,
+    refusals: Refusals,
+    alone: Alone,
     /// Nothing new is begun.
     draining: CancellationToken,
     /// What is in flight is rolled back.
@@ -115,35 +107,43 @@ impl<DB: Backend> Engine<DB> {
         self.pace.of_parts(self.core.config.poll_interval)
     }
 
-    fn refused(&self) -> Vec<RunId> {
-        let now = Instant::now();
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.retain(|_, until| until.is_none_or(|until| until > now));
-        refused.keys().copied().collect()
-    }
-
-    /// Leaves a run to others for good.
-    fn refuse(&self, run: RunId) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(run, None);
-    }
-
-    /// Whether options that do not fit this process's code are left to the code of others, for a while: in the middle of a
-    /// deploy, whoever was started last knows best, if it takes the same queues.
-    async fn leaves_to_younger(&self, run: RunId, error: &Error) -> bool {
-        if error.kind() != ErrorKind::Invalid {
-            return false;
-        }
-        // Not known now: it is asked again.
-        let left = self.workers().await.map_or(true, |shown| {
-            let own = shown.iter().find(|worker| worker.id == self.worker.id);
-            shown.iter().any(|worker| own.is_none_or(|own| is_successor(worker, own)))
-        });
+    /// Whether a run that does not fit this process's code is left to the code of others for a while. Options: in the middle of a
+    /// deploy, whoever was started last knows best. A pinned table or key: whoever else may have the code that it was pinned by.
+    async fn leaves_to_others(&self, run: RunId, error: &Error) -> bool {
+        let younger_only = match error.kind() {
+            ErrorKind::Invalid => true,
+            ErrorKind::Conflict => false,
+            _ => return false,
+        };
+        let left = match self.others_for(run, younger_only).await {
+            Ok(Some(ended)) => self.refusals.put_off(run, ended),
+            Ok(None) => false,
+            Err(error) => {
+                tracing::debug!(run = run.0, %error, "it is not known now who else could take the run");
+                self.refusals.pause(run);
+                true
+            }
+        };
         if left {
-            tracing::warn!(run = run.0, %error, "this process leaves the run to younger ones");
-            let until = Instant::now() + FOR_YOUNGER;
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(run, Some(until));
+            tracing::warn!(run = run.0, %error, "this process leaves the run to others");
         }
         left
+    }
+
+    /// How many of the run's batches have ended, if there are other workers that could take it.
+    async fn others_for(&self, run: RunId, younger_only: bool) -> sqlx::Result<Option<u64>> {
+        let shown = self.workers().await?;
+        let own = shown.iter().find(|worker| worker.id == self.worker.id);
+        let fits = |other: &WorkerInfo| {
+            own.is_none_or(|own| {
+                refusals::takes_over(other, own) && (!younger_only || other.started_at > own.started_at)
+            })
+        };
+        if !shown.iter().any(fits) {
+            return Ok(None);
+        }
+        let run = ask!(self.pool, self.patience(), |conn| runs::find::<DB>(conn, run))?;
+        Ok(run.map(|run| run.counts.completed + run.counts.failed))
     }
 
     async fn workers(&self) -> sqlx::Result<Vec<WorkerInfo>> {
@@ -163,8 +163,7 @@ impl<DB: Backend> Engine<DB> {
             if open.pending + open.running > 0 {
                 return Ok(None);
             }
-            let _turn = self.turn().await;
-            ask!(self.writing, self.patience(), |conn| runs::settle::<DB>(conn, run))
+            ask_in_turn!(self, |conn| runs::settle::<DB>(conn, run))
         };
         match outcome.await {
             Ok(Some(status)) => self.settled(run, status),
@@ -176,7 +175,7 @@ impl<DB: Backend> Engine<DB> {
     fn settled(&self, run: RunId, status: RunStatus) {
         tracing::info!(run = run.0, %status, "the run is settled");
         self.codes.forget(run);
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+        self.refusals.forget(run);
         self.core.hooks.announce(Event::Run(run, status));
         self.core.signals.changed.notify_waiters();
     }
@@ -221,6 +220,12 @@ impl<DB: Backend> DataDrip<DB> {
             let frugal = || own_pool::<DB>(DB::frugal(options.clone()), 2);
             (frugal(), frugal(), own_pool::<DB>(options.clone(), config.slots))
         };
+        let preparing = if config.share_pool || DB::MAX_SLOTS == Some(1) {
+            // With one writer at a time there is one who prepares.
+            writing.clone()
+        } else {
+            own_pool::<DB>(options.clone(), planner::PREPARING)
+        };
         let counting = own_pool::<DB>(DB::frugal(options), config.slots);
         let (desk, inbox) = Desk::new();
         let engine = Arc::new(Engine {
@@ -230,14 +235,15 @@ impl<DB: Backend> DataDrip<DB> {
             pool,
             writing,
             slots,
+            preparing,
             counting,
             counts_beside: OnceCell::new(),
             worker,
             wanted,
             codes: Codes::default(),
             desk,
-            refused: Mutex::default(),
-            alone: RwLock::new(()),
+            refusals: Refusals::default(),
+            alone: Alone::default(),
             draining: CancellationToken::new(),
             aborting: CancellationToken::new(),
         });
@@ -308,19 +314,15 @@ impl<DB: Backend> Worker<DB> {
             self.scribe.abort();
         }
         self.heart.stop().await;
-        let retired = async {
-            let _turn = self.engine.turn().await;
-            ask!(self.engine.writing, self.engine.patience(), |conn| workers::retire::<DB>(
-                conn,
-                &self.engine.worker.id
-            ))
-        };
+        let engine = &self.engine;
+        let retired = async { ask_in_turn!(engine, |conn| workers::retire::<DB>(conn, &engine.worker.id)) };
         if let Err(error) = retired.await {
             tracing::warn!(%error, "the worker's row stays until others see that its lease has run out");
         }
         answer::close(&self.engine.counting).await;
         if !self.engine.shares_pool() {
             answer::close(&self.engine.slots).await;
+            answer::close(&self.engine.preparing).await;
             answer::close(&self.engine.writing).await;
             answer::close(&self.engine.pool).await;
         }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use sqlx::Pool;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::{ask, within};
 use crate::backend::{Backend, Call, Presence, Proof};
-use crate::executor::answer::{ask, within};
 use crate::executor::lease::{Pulse, WATCH};
 use crate::store::workers;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::ask;
 use crate::backend::Backend;
 use crate::core::PATIENCE;
 use crate::executor::Engine;
-use crate::executor::answer::ask;
 use crate::logs::Said;
 use crate::run::RunId;
 use crate::store::batches::Claim;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::answer::{is_answer, is_refusal, within};
 use crate::backend::Backend;
 use crate::core::Link;
 use crate::error::bounded;
-use crate::executor::answer::{is_answer, is_refusal, within};
 use crate::executor::attempt::{self, Ended};
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
@@ -127,7 +127,7 @@ impl<DB: Backend> Slot<DB> {
 
     async fn claim(&mut self) -> sqlx::Result<Found> {
         let engine = Arc::clone(&self.engine);
-        if !engine.lease.is_held() {
+        if !engine.lease.is_held() || engine.alone.is_wanted() {
             return Ok(Found::Nothing);
         }
         let skip = self.skip();
@@ -170,7 +170,7 @@ impl<DB: Backend> Slot<DB> {
     }
 
     fn skip(&self) -> Vec<RunId> {
-        let mut skip = self.engine.refused();
+        let mut skip = self.engine.refusals.now();
         skip.extend(self.resting.keys());
         skip
     }
@@ -287,7 +287,7 @@ impl<DB: Backend> Slot<DB> {
         let Some(status) = status else { return };
         let mut how = instead.unwrap_or(how);
         match &how {
-            Unfinished::Released => {
+            Unfinished::Released | Unfinished::Postponed { .. } => {
                 tracing::debug!(run = run.0, batch = id.0, %status, "the batch is given back unworked");
             }
             Unfinished::Transient { error, .. } => {

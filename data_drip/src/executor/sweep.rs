@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::answer::{ask, ask_in_turn};
 use crate::backend::Backend;
-use crate::executor::answer::ask;
 use crate::executor::{Engine, schedule};
 use crate::hooks::Event;
 use crate::run::RunId;
@@ -89,8 +89,7 @@ impl<DB: Backend> Sweeper<DB> {
             }
         }
         if forgettable {
-            let _turn = engine.turn().await;
-            ask!(engine.writing, engine.patience(), |conn| workers::forget::<DB>(conn))?;
+            ask_in_turn!(engine, |conn| workers::forget::<DB>(conn))?;
         }
         Ok(())
     }
@@ -108,8 +107,7 @@ async fn begin_due<DB: Backend>(engine: &Engine<DB>) -> sqlx::Result<()> {
 }
 
 async fn begin<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()> {
-    let _turn = engine.turn().await;
-    if ask!(engine.writing, engine.patience(), |conn| runs::enqueue::<DB>(conn, run))? {
+    if ask_in_turn!(engine, |conn| runs::enqueue::<DB>(conn, run))? {
         tracing::info!(run = run.0, "the run's start time has come");
         engine.core.hooks.announce(Event::Run(run, RunStatus::Enqueued));
         engine.core.signals.plan.notify_waiters();
@@ -118,11 +116,9 @@ async fn begin<DB: Backend>(engine: &Engine<DB>, run: RunId) -> sqlx::Result<()>
 }
 
 async fn take_over<DB: Backend>(engine: &Arc<Engine<DB>>, dead: &Look) -> sqlx::Result<()> {
-    let turn = engine.turn().await;
     let most = schedule::MOST_LONE_LOSSES;
-    let losses = ask!(engine.writing, engine.patience(), |conn| workers::take_over::<DB>(conn, dead, most))?;
+    let losses = ask_in_turn!(engine, |conn| workers::take_over::<DB>(conn, dead, most))?;
     let Some(losses) = losses else { return Ok(()) };
-    drop(turn);
     tracing::warn!(worker = dead.id, batches = losses.len(), "a worker is dead: what it held is taken over");
     for &Loss { batch, run, status } in &losses {
         tracing::warn!(worker = dead.id, run = run.0, batch = batch.0, %status, "a batch of a dead worker is taken over");

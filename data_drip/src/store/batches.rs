@@ -187,6 +187,8 @@ pub(crate) async fn mark_lone<DB: Backend>(conn: &mut DB::Connection, claim: &Cl
 pub(crate) enum Unfinished {
     /// Never began, or was rolled back through no fault of the batch: nothing is counted.
     Released,
+    /// The same, not to be claimed again before the delay is over.
+    Postponed { again_in: Duration },
     /// Failed for a passing reason; tried again after the delay.
     Transient { error: String, again_in: Duration },
     /// User code failed; tried again after the delay.
@@ -198,7 +200,7 @@ pub(crate) enum Unfinished {
 impl Unfinished {
     pub(crate) fn error_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Released => None,
+            Self::Released | Self::Postponed { .. } => None,
             Self::Transient { error, .. } | Self::Attempt { error, .. } | Self::GaveUp { error, .. } => Some(error),
         }
     }
@@ -234,6 +236,7 @@ pub(crate) async fn give_back<DB: Backend>(
             (BatchStatus::Failed, statement)
         }
         Unfinished::Released => (waiting, release::<DB>(fence, waiting, None, 0, 0, Duration::ZERO)),
+        Unfinished::Postponed { again_in } => (waiting, release::<DB>(fence, waiting, None, 0, 0, *again_in)),
         Unfinished::Transient { error, again_in } => {
             (waiting, release::<DB>(fence, waiting, Some(error), 0, 1, *again_in))
         }

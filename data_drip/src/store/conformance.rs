@@ -713,6 +713,8 @@ pub(super) async fn an_estimate_shows_as_one_until_planning_ends<DB: Backend>(mu
     let run = desk.planned(&new_run("a"), 2, false).await;
     assert_eq!(desk.run(run).await.total, None);
     plans::estimate::<DB>(&mut desk.conn, run, Total { count: 500, exact: false }).await.unwrap();
+    // As a planner would find it that takes over half-way.
+    plans::estimate::<DB>(&mut desk.conn, run, Total { count: 90, exact: false }).await.unwrap();
     assert_eq!(desk.run(run).await.total, Some(Total { count: 500, exact: false }));
     plans::estimate::<DB>(&mut desk.conn, run, Total { count: 5, exact: true }).await.unwrap();
     let total = desk.run(run).await.total;

@@ -36,14 +36,15 @@ impl<DB: Backend> Walk<'_, DB> {
         budget: Duration,
     ) -> Result<Counted, Error> {
         let free = free(self.spec);
-        let statement = read::count(self.scope, &free, upto)?;
+        let statement = read::count(self.scope, &free, None, upto)?;
         let counted = self.reader(conn, session).within(Instant::now() + budget.mul_f64(0.6), statement).await?;
         if let Ok(row) = counted {
             let rows = unsigned(row.map_or(Ok(None), |row| DB::int(&row, 0))?);
             return Ok(Counted { rows, exact: true, about: None });
         }
         let (rows, exact) = self.count_pages(conn, session, upto, Instant::now() + budget.mul_f64(0.2)).await?;
-        let about = if exact { None } else { Some(self.estimate(conn, session, upto, budget.mul_f64(0.1)).await?) };
+        let about =
+            if exact { None } else { Some(self.estimate(conn, session, None, upto, budget.mul_f64(0.1)).await?) };
         Ok(Counted { rows, exact, about: about.map(|about| about.max(rows)) })
     }
 

@@ -206,21 +206,27 @@ pub(super) fn any<DB: Backend>(scope: &Scope<DB>) -> Result<Statement, Error> {
 }
 
 /// How many rows match, found likewise.
-pub(super) fn count<DB: Backend>(scope: &Scope<DB>, spec: &KeySpec, upto: &Key) -> Result<Statement, Error> {
-    let mut select = rows(scope, spec, Of::All, None, upto)?;
+pub(super) fn count<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    after: Option<&Key>,
+    upto: &Key,
+) -> Result<Statement, Error> {
+    let mut select = rows(scope, spec, Of::All, after, upto)?;
     select.expr(Func::count(Expr::cust("*"))).and_where_option(scope.filters()?);
     Ok(DB::build(&select))
 }
 
-/// How many rows, and how many that match, are among the first or the last `limit` of the table.
+/// How many rows, and how many that match, are among the first or the last `limit` of a range.
 pub(super) fn sample<DB: Backend>(
     scope: &Scope<DB>,
     spec: &KeySpec,
+    after: Option<&Key>,
     upto: &Key,
     from: &Order,
     limit: u64,
 ) -> Result<Statement, Error> {
-    let mut page = rows(scope, spec, Of::All, None, upto)?;
+    let mut page = rows(scope, spec, Of::All, after, upto)?;
     let condition = scope.condition(spec)?.unwrap_or_else(|| Expr::cust("1 = 1"));
     page.expr_as(Expr::case(condition, 1).finally(0), Alias::new(COUNT)).limit(limit);
     order(spec, &mut page, from);

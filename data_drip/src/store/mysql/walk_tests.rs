@@ -336,14 +336,14 @@ async fn a_count_is_exact_in_time_and_says_when_it_is_not() {
     let spec = scope.resolve(&mut conn).await.unwrap();
     let walk = Walk::new(&scope, &spec);
     let upto = walk.upper(&mut conn).await.unwrap().unwrap();
-    let total = walk.count(&mut conn, &session, &upto, Duration::from_mins(1)).await.unwrap();
+    let total = walk.count(&mut conn, &session, None, &upto, Duration::from_mins(1)).await.unwrap();
     assert_eq!((total.count, total.exact), (225, true));
     assert_eq!(walk.any(&mut conn, &session, Duration::from_mins(1)).await.unwrap(), Some(true));
     // A filter that would take minutes: the count strikes its budget, and nothing runs on behind it.
     let slow = sea_query::Expr::cust("SLEEP(0.1) IS NOT NULL");
     let scope = Scope::<MySql>::table("t").filter(slow);
     let walk = Walk::new(&scope, &spec);
-    let total = walk.count(&mut conn, &session, &upto, Duration::from_millis(200)).await.unwrap();
+    let total = walk.count(&mut conn, &session, None, &upto, Duration::from_millis(200)).await.unwrap();
     assert!(!total.exact, "{total:?}");
     let never = sea_query::Expr::cust("SLEEP(0.1) = 7");
     let scope = Scope::<MySql>::table("t").filter(never);

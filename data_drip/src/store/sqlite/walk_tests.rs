@@ -377,13 +377,14 @@ async fn a_count_is_exact_in_time_and_says_when_it_is_not() {
     let spec = scope.resolve(&mut conn).await.unwrap();
     let walk = Walk::new(&scope, &spec);
     let upto = walk.upper(&mut conn).await.unwrap().unwrap();
-    let total = walk.count(&mut conn, &session, &upto, Duration::from_mins(1)).await.unwrap();
+    let total = walk.count(&mut conn, &session, None, &upto, Duration::from_mins(1)).await.unwrap();
     assert_eq!((total.count, total.exact), (25_000, true));
     assert_eq!(walk.any(&mut conn, &session, Duration::from_mins(1)).await.unwrap(), Some(true));
     // A filter that is slow to work out, so that counting strikes its budget and the samples do not.
     let slow = sea_query::Expr::cust("hit = 1 AND length(hex(zeroblob(200 + k))) > 5");
     let scope = Scope::<Sqlite>::table("t").filter(slow);
-    let total = Walk::new(&scope, &spec).count(&mut conn, &session, &upto, Duration::from_millis(400)).await.unwrap();
+    let total =
+        Walk::new(&scope, &spec).count(&mut conn, &session, None, &upto, Duration::from_millis(400)).await.unwrap();
     assert!(!total.exact, "{total:?}");
 }
 

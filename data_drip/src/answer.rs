@@ -14,7 +14,7 @@ use crate::backend::Backend;
 /// closed: the answer may still come, and would be taken for that to another question.
 ///
 /// A file is always there, and who waits for one waits for others to be done with it: there, this waits.
-pub(super) async fn within<DB: Backend, T>(
+pub(crate) async fn within<DB: Backend, T>(
     patience: Duration,
     answer: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
@@ -24,17 +24,17 @@ pub(super) async fn within<DB: Backend, T>(
     tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| Err(unanswered()))
 }
 
-pub(super) fn unanswered() -> sqlx::Error {
+pub(crate) fn unanswered() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"))
 }
 
 /// Whether the connection may go on after this error: the database has answered, and the answer was no.
-pub(super) fn is_answer(error: &sqlx::Error) -> bool {
+pub(crate) fn is_answer(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_))
 }
 
 /// Whether the database has answered no, and would again: it does not take what it was given.
-pub(super) fn is_refusal<DB: Backend>(error: &sqlx::Error) -> bool {
+pub(crate) fn is_refusal<DB: Backend>(error: &sqlx::Error) -> bool {
     is_answer(error) && !DB::is_transient(error)
 }
 
@@ -45,21 +45,31 @@ macro_rules! ask {
         let mut lent = $pool.acquire().await?;
         let answer = {
             let $conn = &mut *lent;
-            $crate::executor::answer::within::<DB, _>($patience, $work).await
+            $crate::answer::within::<DB, _>($patience, $work).await
         };
-        if answer.as_ref().is_err_and(|error| !$crate::executor::answer::is_answer(error)) {
+        if answer.as_ref().is_err_and(|error| !$crate::answer::is_answer(error)) {
             lent.close_on_drop();
         }
         answer
     }};
 }
-pub(super) use ask;
+pub(crate) use ask;
+
+/// Writes something under this task's turn, where the database has one writer. On the connections that are kept for that:
+/// whoever has the turn must not wait for one that a walk has.
+macro_rules! ask_in_turn {
+    ($engine:expr, |$conn:ident| $work:expr) => {{
+        let _turn = $engine.turn().await;
+        $crate::answer::ask!($engine.writing, $engine.patience(), |$conn| $work)
+    }};
+}
+pub(crate) use ask_in_turn;
 
 /// How long connections are waited for that are in use when their pool closes.
 const CLOSING: Duration = Duration::from_secs(10);
 
 /// Closes a pool. A connection that is lost without a word would keep it from closing for ever.
-pub(super) async fn close<DB: Backend>(pool: &Pool<DB>) {
+pub(crate) async fn close<DB: Backend>(pool: &Pool<DB>) {
     let closed = async {
         pool.close().await;
         Ok(())
