@@ -1027,7 +1027,7 @@ macro_rules! conformance {
         }
 
         #[cfg(feature = "mysql")]
-        mod mysql {
+        mod promise_10_one_semantics_on_mysql {
             $(
                 #[tokio::test]
                 async fn $behaviour() {
@@ -1040,7 +1040,7 @@ macro_rules! conformance {
         }
 
         #[cfg(feature = "postgres")]
-        mod postgres {
+        mod promise_10_one_semantics_on_postgres {
             $(
                 #[tokio::test]
                 async fn $behaviour() {
