@@ -358,8 +358,10 @@ fn passes(error: &dyn DatabaseError) -> bool {
         1205 | 1213 | 1020
         // Too many connections, of all and of this user.
         | 1040 | 1203 | 1226
-        // The server is shutting down; the session was killed, or was silent for too long.
-        | 1053 | 1927 | 4031
+        // The server is shutting down; the session was killed, by MariaDB's number and MySQL's, or was silent for too long.
+        | 1053 | 1927 | 3169 | 4031
+        // Group replication has not taken a transaction: others wrote the same rows first, or the node is leaving.
+        | 3100 | 3101
         // The network between.
         | 1158
             ..=1161
