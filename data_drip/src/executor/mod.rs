@@ -159,8 +159,7 @@ impl<DB: Backend> Engine<DB> {
     async fn settle(&self, run: RunId) {
         let outcome = async {
             // Looked at first without a lock: the question is asked after many batches and answered yes once.
-            let open = ask!(self.pool, self.patience(), |conn| runs::open::<DB>(conn, run))?;
-            if open.pending + open.running > 0 {
+            if ask!(self.pool, self.patience(), |conn| runs::outcome::<DB>(conn, run))?.is_none() {
                 return Ok(None);
             }
             let _turn = self.turn().await;

@@ -163,8 +163,12 @@ impl<DB: Backend> Desk<DB> {
         marks::marks::<DB>(&mut self.conn, runs).await.unwrap()
     }
 
+    /// What the run settles as; whoever looks before is told the same.
     async fn settle(&mut self, id: RunId) -> Option<RunStatus> {
-        runs::settle::<DB>(&mut self.conn, id).await.unwrap()
+        let outcome = runs::outcome::<DB>(&mut self.conn, id).await.unwrap();
+        let settled = runs::settle::<DB>(&mut self.conn, id).await.unwrap();
+        assert_eq!(outcome, settled);
+        settled
     }
 
     /// Registers a worker whose lease runs out after `ttl`, and looks at it.
