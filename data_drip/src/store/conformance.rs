@@ -962,7 +962,7 @@ pub(super) async fn a_run_has_another_mark_after_each_change<DB: Backend>(mut de
     differs(&mut desk, "begun").await;
     plans::estimate::<DB>(&mut desk.conn, run, Total { count: 4_000, exact: false }).await.unwrap();
     differs(&mut desk, "counted").await;
-    desk.plan(&role, None, 3, true).await;
+    desk.plan(&role, None, 5, true).await;
     differs(&mut desk, "planned").await;
     let first = desk.claim("w").await.unwrap();
     differs(&mut desk, "claimed").await;
@@ -987,7 +987,8 @@ pub(super) async fn a_run_has_another_mark_after_each_change<DB: Backend>(mut de
     differs(&mut desk, "completed").await;
     let third = desk.claim("w").await.unwrap();
     differs(&mut desk, "claimed").await;
-    desk.give_back(&third, Unfinished::GaveUp { error: "poison".into(), counted: true }).await;
+    let poison = Unfinished::GaveUp { error: "poison".into(), counted: true };
+    desk.give_back(&third, poison.clone()).await;
     differs(&mut desk, "failed").await;
     desk.ask(run, Request::Stop { now: false }).await;
     differs(&mut desk, "stopped").await;
@@ -1020,6 +1021,12 @@ macro_rules! conformance {
     ($($behaviour:ident),* $(,)?) => {
         #[cfg(feature = "sqlite")]
         mod promise_10_one_semantics_on_sqlite {
+    let fourth = desk.claim("w").await.unwrap();
+    differs(&mut desk, "claimed").await;
+    // As many are in flight as before.
+    desk.give_back(&fourth, poison).await;
+    desk.claim("w").await.unwrap();
+    differs(&mut desk, "failed, and the next one claimed").await;
             $(
                 #[tokio::test]
                 async fn $behaviour() {
