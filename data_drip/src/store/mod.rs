@@ -56,7 +56,7 @@ statements! {
     fail_batch, fail_run, forget_worker_locks, forget_workers, insert_batches, insert_event, insert_logs, insert_run,
     insert_worker, insert_worker_lock,
     lock_batch, lock_logs, lock_run, lock_worker, lose_batch, mark_lone, mark_plan, open_logs, pause_run, peek_batch, peek_claim,
-    pin_plan, prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches, retire_worker,
+    peek_logs, pin_plan, prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches, retire_worker,
     retry_batches, revoke_batches, select_active_run, select_activity, select_backfill_names, select_backfill_summaries,
     select_backfillers, select_batches, select_claims, select_due_runs, select_durations, select_events,
     select_failures, select_log_totals, select_lost_claims, select_marks, select_orphans, select_plan, select_plannable_runs,

@@ -350,13 +350,14 @@ async fn who_writes_logs_of_one_run_at_the_same_time_waits_and_loses_no_line() {
     let Some((_schema, pool, run)) = planned(1, None).await else { return };
     let begin = Arc::new(Barrier::new(WRITERS));
     let writers: Vec<_> = (0..WRITERS)
-        .map(|_| {
+        .map(|writer| {
             let (pool, begin) = (pool.clone(), Arc::clone(&begin));
             tokio::spawn(async move {
                 let mut conn = pool.acquire().await.unwrap();
                 begin.wait().await;
-                for _ in 0..PAGES {
-                    logs::write::<MySql>(&mut conn, run, &[page(run)], 0).await.unwrap();
+                for number in 0..PAGES {
+                    let page = page(run, i64::try_from(writer * PAGES + number).unwrap());
+                    logs::write::<MySql>(&mut conn, run, &[page], 0).await.unwrap();
                 }
             })
         })
@@ -371,7 +372,7 @@ async fn who_writes_logs_of_one_run_at_the_same_time_waits_and_loses_no_line() {
     assert_eq!(usize::try_from(lines).unwrap(), WRITERS * PAGES);
 }
 
-fn page(run: RunId) -> Page {
+fn page(run: RunId, epoch: i64) -> Page {
     let said = Said {
         at: chrono::DateTime::UNIX_EPOCH,
         level: LogLevel::Info,
@@ -380,7 +381,7 @@ fn page(run: RunId) -> Page {
         fields: serde_json::Map::new(),
         dropped: 0,
     };
-    Page { run, batch: BatchId(1), epoch: 1, lines: vec![said] }
+    Page { run, batch: BatchId(1), epoch, lines: vec![said] }
 }
 
 /// What is planned and said goes through JSON, whose text has the character set of the database where nothing else is said.
