@@ -80,7 +80,7 @@ impl<'a, DB: Backend> Action<'a, DB> {
 
 async fn find<DB: Backend>(core: &Core<DB>, id: RunId) -> Result<Run, Error> {
     let mut conn = core.pool.acquire().await?;
-    runs::find::<DB>(&mut conn, id).await?.ok_or_else(|| no_run(id))
+    runs::find_with::<DB>(&mut conn, id, &core.tallies).await?.ok_or_else(|| no_run(id))
 }
 
 async fn change<DB: Backend>(

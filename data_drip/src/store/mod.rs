@@ -7,6 +7,7 @@ pub(crate) mod batches;
 pub(crate) mod charts;
 #[cfg(test)]
 mod conformance;
+pub(crate) mod kept;
 pub(crate) mod logs;
 #[cfg_attr(not(feature = "dashboard"), allow(dead_code, reason = "only the dashboard asks"))]
 pub(crate) mod marks;

@@ -153,6 +153,15 @@ pub(crate) async fn find<DB: Backend>(conn: &mut DB::Connection, id: RunId) -> s
     Ok(select::<DB>(conn, &[id]).await?.pop())
 }
 
+/// The same, with the help of what was added up before.
+pub(crate) async fn find_with<DB: Backend>(
+    conn: &mut DB::Connection,
+    id: RunId,
+    tallies: &Tallies,
+) -> sqlx::Result<Option<Run>> {
+    Ok(select_with::<DB>(conn, &[id], tallies).await?.pop())
+}
+
 fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<(Run, Parts)> {
     let mut c = Columns::<DB>::of(row);
     let id = RunId(c.int()?);
