@@ -36,6 +36,7 @@ use crate::backend::{Backend, ConnectOptions};
 use crate::core::{Core, Link};
 use crate::error::{Error, ErrorKind};
 use crate::hooks::Event;
+use crate::lent::Books;
 use crate::run::{RunId, WorkerInfo};
 use crate::status::RunStatus;
 use crate::store::batches::Wanted;
@@ -60,7 +61,7 @@ pub(crate) struct Engine<DB: Backend> {
     /// The slots' connections, or the host's pool. With what the host has set for them, as user code runs on them.
     slots: Pool<DB>,
     /// For what is written under the turn: whoever has it must not wait for walks to end, and everybody else with it.
-    writing: Pool<DB>,
+    writing: Books<DB>,
     /// For reading beside a batch's transaction. Apart from the rest: all connections of the other pool may wait for the
     /// very lock that the transaction holds.
     counting: Pool<DB>,
@@ -102,7 +103,12 @@ impl<DB: Backend> Engine<DB> {
     }
 
     async fn slots_link(&self) -> sqlx::Result<Link<DB>> {
-        Link::acquire(&self.slots).await
+        let mut link = Link::acquire(&self.slots).await?;
+        if self.shares_pool() {
+            let (conn, session) = link.parts();
+            DB::bound(conn, session, SLOT_SILENCE).await?;
+        }
+        Ok(link)
     }
 
     /// Waits for this task's turn to write; see [`Core::turn`].
@@ -227,7 +233,7 @@ impl<DB: Backend> DataDrip<DB> {
             pace: Arc::default(),
             core: Arc::clone(&core),
             pool,
-            writing,
+            writing: Books::new(writing, config.share_pool),
             slots,
             counting,
             counts_beside: OnceCell::new(),
@@ -257,6 +263,10 @@ impl<DB: Backend> DataDrip<DB> {
 /// The least that an answer is given, where a network lies between: with a short lease a machine that has much to do would
 /// give up what is well.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a slot may be silent on a connection of the host's, between its batches. As long as on one of its own: it may wait
+/// for another one's batch that has to run alone.
+const SLOT_SILENCE: Duration = Duration::from_mins(2);
 
 /// How long an idle connection is asked whether it still lives, or another one may take to open. Whoever gets none asks again.
 const LIVES: Duration = Duration::from_secs(5);

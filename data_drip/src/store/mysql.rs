@@ -11,6 +11,8 @@ mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
+#[cfg(test)]
+mod lent_tests;
 mod presence;
 mod script;
 mod session;
@@ -59,6 +61,7 @@ impl Backend for MySql {
     const MIGRATOR_TABLE: &'static str = migrate::mysql::MIGRATOR_TABLE;
     // A statement takes 65,535. MariaDB's optimizer looks up to 16,000 values in an index, and reads the table for more.
     const MAX_VALUES: usize = 10_000;
+    const SETS_SESSIONS: bool = true;
     const NAMES_FOLD: bool = true;
     type Session = MySqlSession;
 
@@ -68,6 +71,14 @@ impl Backend for MySql {
 
     fn own(conn: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<()>> {
         Box::pin(session::own(conn))
+    }
+
+    fn bound<'c>(
+        conn: &'c mut MySqlConnection,
+        session: &'c MySqlSession,
+        silence: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<()>> {
+        Box::pin(session.bound(conn, silence))
     }
 
     fn attach<'c>(
