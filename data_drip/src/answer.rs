@@ -42,13 +42,16 @@ pub(crate) fn is_refusal<DB: Backend>(error: &sqlx::Error) -> bool {
 /// for, and the pool has few.
 macro_rules! ask {
     ($pool:expr, $patience:expr, |$conn:ident| $work:expr) => {{
-        let mut lent = $pool.acquire().await?;
+        let patience = $patience;
+        let mut lent = $crate::lent::Lent::<DB>::from($pool.acquire().await?);
         let answer = {
             let $conn = &mut *lent;
-            $crate::answer::within::<DB, _>($patience, $work).await
+            $crate::answer::within::<DB, _>(patience, $work).await
         };
         if answer.as_ref().is_err_and(|error| !$crate::answer::is_answer(error)) {
-            lent.close_on_drop();
+            lent.close();
+        } else if tokio::time::timeout(patience, lent.give_back()).await.is_err() {
+            tracing::debug!("a connection that fell silent while it was given back is closed");
         }
         answer
     }};

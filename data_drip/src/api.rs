@@ -170,7 +170,7 @@ impl<DB: Backend> DataDrip<DB> {
     /// [`ErrorKind::NotFound`], or [`ErrorKind::Database`].
     pub async fn run(&self, id: RunId) -> Result<Run, Error> {
         let mut conn = self.core.pool.acquire().await?;
-        let found = runs::select_with::<DB>(&mut conn, &[id], &self.core.tallies).await?.pop();
+        let found = runs::find_with::<DB>(&mut conn, id, &self.core.tallies).await?;
         found.ok_or_else(|| no_run(id))
     }
 

@@ -218,6 +218,9 @@ pub trait Backend: Database + Sealed {
     const MIGRATIONS: &'static [crate::store::migrate::File];
     #[doc(hidden)]
     const MIGRATOR_TABLE: &'static str;
+    /// Whether what bounds a transaction is set for its whole session, and stays set after it.
+    #[doc(hidden)]
+    const SETS_SESSIONS: bool = false;
     /// Whether names that differ in case only are the same column.
     #[doc(hidden)]
     const NAMES_FOLD: bool;
@@ -231,6 +234,18 @@ pub trait Backend: Database + Sealed {
     /// Sets what a connection of the executor's own has set from its opening on.
     #[doc(hidden)]
     fn own(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
+    /// Sets what bounds the engine's own transactions on a connection of the host's, where that
+    /// [is set for a session](Backend::SETS_SESSIONS), until [`finish_batch`](Backend::finish_batch). `silence` is how long
+    /// nothing may be heard of this process in the middle of one.
+    #[doc(hidden)]
+    fn bound<'c>(
+        conn: &'c mut Self::Connection,
+        session: &'c Self::Session,
+        silence: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<()>> {
+        let _ = (conn, session, silence);
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Takes control of a connection that was opened with these options.
     #[doc(hidden)]
     fn attach<'c>(
@@ -253,7 +268,7 @@ pub trait Backend: Database + Sealed {
         fence: String,
         silence: Duration,
     ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Self>>>;
-    /// Sets back what `begin_batch` has set and the end of its transaction has not. Not needed between one batch and the
+    /// Sets back what `begin_batch` or `bound` has set and the end of the transaction has not. Not needed between one batch and the
     /// next.
     #[doc(hidden)]
     fn finish_batch<'c>(conn: &'c mut Self::Connection, session: &'c Self::Session) -> BoxFuture<'c, sqlx::Result<()>>;

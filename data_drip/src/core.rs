@@ -316,7 +316,7 @@ pub(crate) fn raw(values: &Values) -> HashMap<String, Raw> {
 impl<DB: Backend> Lookup<DB> for Core<DB> {
     fn run(&self, id: RunId) -> BoxFuture<'_, Option<Run>> {
         Box::pin(async move {
-            let found = async { runs::find::<DB>(&mut *self.pool.acquire().await?, id).await };
+            let found = async { runs::find_with::<DB>(&mut *self.pool.acquire().await?, id, &self.tallies).await };
             found.await.unwrap_or_else(|error| {
                 tracing::warn!(run = id.0, %error, "the run cannot be read for its hooks: they are not told");
                 None

@@ -35,6 +35,7 @@ mod executor;
 mod hooks;
 mod inside;
 pub mod key;
+mod lent;
 pub mod logs;
 pub mod options;
 mod panics;

@@ -9,6 +9,7 @@ use crate::core::{Core, PATIENCE};
 use crate::error::{Error, ErrorKind};
 use crate::hooks::Event;
 use crate::inside::refuse_inside;
+use crate::lent::Lent;
 use crate::run::{Backfiller, Run, RunId};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::runs::{self, Change, Request};
@@ -80,7 +81,7 @@ impl<'a, DB: Backend> Action<'a, DB> {
 
 async fn find<DB: Backend>(core: &Core<DB>, id: RunId) -> Result<Run, Error> {
     let mut conn = core.pool.acquire().await?;
-    runs::find::<DB>(&mut conn, id).await?.ok_or_else(|| no_run(id))
+    runs::find_with::<DB>(&mut conn, id, &core.tallies).await?.ok_or_else(|| no_run(id))
 }
 
 async fn change<DB: Backend>(
@@ -91,8 +92,9 @@ async fn change<DB: Backend>(
 ) -> sqlx::Result<Change> {
     // First the turn: whoever has it may need a connection of this very pool before it ends.
     let _turn = core.turn_in_time().await?;
-    let mut conn = core.pool.acquire().await?;
-    runs::change::<DB>(&mut conn, id, request, by).await
+    let mut conn = Lent::of(&core.pool).await?;
+    let changed = runs::change::<DB>(&mut conn, id, request, by).await;
+    conn.after(changed).await
 }
 
 fn conflict(id: RunId, request: Request, change: &Change) -> Error {

@@ -13,6 +13,7 @@ use crate::core::{Core, Link, PATIENCE};
 use crate::error::{Error, ErrorKind, FieldError};
 use crate::hooks::Event;
 use crate::inside::refuse_inside;
+use crate::lent::Lent;
 use crate::options::Raw;
 use crate::run::{Backfiller, Run, RunId};
 use crate::store::patiently;
@@ -139,8 +140,13 @@ impl<DB: Backend> Asked<'_, DB> {
 /// [`insert`] in a transaction of its own.
 async fn insert_alone<DB: Backend>(core: &Core<DB>, new: &NewRun) -> sqlx::Result<Result<RunId, Error>> {
     let _turn = core.turn_in_time().await?;
-    let mut conn = core.pool.acquire().await?;
-    let mut tx = DB::begin(&mut conn).await?;
+    let mut conn = Lent::of(&core.pool).await?;
+    let inserted = insert_in_one::<DB>(&mut conn, new).await;
+    conn.after(inserted).await
+}
+
+async fn insert_in_one<DB: Backend>(conn: &mut DB::Connection, new: &NewRun) -> sqlx::Result<Result<RunId, Error>> {
+    let mut tx = DB::begin(conn).await?;
     let outcome = insert::<DB>(&mut tx, new).await?;
     if outcome.is_ok() {
         tx.commit().await?;

@@ -1,7 +1,6 @@
 //! A run's code in this process: its options parsed, its table and key compared with what the planner pinned.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::backend::{Backend, KeySpec};
 use crate::backfill::Context;
@@ -11,10 +10,11 @@ use crate::options::Mask;
 use crate::registry::{Instance, scope_of};
 use crate::run::{Run, RunId};
 use crate::scope::Scope;
+use crate::store::kept::Kept;
 use crate::store::{plans, runs};
 
-/// Runs kept ready at most; beyond, the oldest makes room.
-const KEPT: usize = 64;
+/// Runs kept ready at most: with more of them at work, which take turns, each batch would read its run anew.
+const KEPT: usize = 1_024;
 
 /// Everything a batch needs that is the same for each batch of a run.
 pub(super) struct Code<DB: Backend> {
@@ -35,11 +35,11 @@ impl<DB: Backend> Code<DB> {
 }
 
 /// The runs that this process has worked on lately.
-pub(super) struct Codes<DB: Backend>(Mutex<HashMap<RunId, Arc<Code<DB>>>>);
+pub(super) struct Codes<DB: Backend>(Kept<Arc<Code<DB>>, KEPT>);
 
 impl<DB: Backend> Default for Codes<DB> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Kept::default())
     }
 }
 
@@ -65,27 +65,21 @@ impl<DB: Backend> Codes<DB> {
         conn: &mut DB::Connection,
         id: RunId,
     ) -> Result<Arc<Code<DB>>, Unfit> {
-        if let Some(code) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(Arc::clone(code));
+        if let Some(code) = self.0.get(id) {
+            return Ok(code);
         }
         let loaded = Arc::new(load(core, conn, id).await?);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT
-            && let Some(&oldest) = kept.keys().min()
-        {
-            kept.remove(&oldest);
-        }
-        kept.insert(id, Arc::clone(&loaded));
+        self.0.keep(id, Arc::clone(&loaded));
         Ok(loaded)
     }
 
     pub(super) fn forget(&self, id: RunId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.0.forget(id);
     }
 }
 
 async fn load<DB: Backend>(core: &Core<DB>, conn: &mut DB::Connection, id: RunId) -> Result<Code<DB>, Unfit> {
-    let run = runs::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let run = runs::find_with::<DB>(conn, id, &core.tallies).await?.ok_or(sqlx::Error::RowNotFound)?;
     let plan = plans::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
     let mask = core.mask(&run);
     let instance = core.instance_of(&run).map_err(Unfit::Code)?;

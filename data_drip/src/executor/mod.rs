@@ -38,6 +38,7 @@ use crate::backend::{Backend, ConnectOptions};
 use crate::core::{Core, Link};
 use crate::error::{Error, ErrorKind};
 use crate::hooks::Event;
+use crate::lent::Books;
 use crate::run::{RunId, WorkerInfo};
 use crate::status::RunStatus;
 use crate::store::batches::Wanted;
@@ -52,7 +53,7 @@ pub(crate) struct Engine<DB: Backend> {
     /// The slots' connections, or the host's pool. With what the host has set for them, as user code runs on them.
     slots: Pool<DB>,
     /// For what is written under the turn: whoever has it must not wait for walks to end, and everybody else with it.
-    writing: Pool<DB>,
+    writing: Books<DB>,
     /// For `before_run`, which may hold one for as long as it likes.
     preparing: Pool<DB>,
     /// For reading beside a batch's transaction. Apart from the rest: all connections of the other pool may wait for the
@@ -94,7 +95,12 @@ impl<DB: Backend> Engine<DB> {
     }
 
     async fn slots_link(&self) -> sqlx::Result<Link<DB>> {
-        Link::acquire(&self.slots).await
+        let mut link = Link::acquire(&self.slots).await?;
+        if self.shares_pool() {
+            let (conn, session) = link.parts();
+            DB::bound(conn, session, SLOT_SILENCE).await?;
+        }
+        Ok(link)
     }
 
     /// Waits for this task's turn to write; see [`Core::turn`].
@@ -159,8 +165,7 @@ impl<DB: Backend> Engine<DB> {
     async fn settle(&self, run: RunId) {
         let outcome = async {
             // Looked at first without a lock: the question is asked after many batches and answered yes once.
-            let open = ask!(self.pool, self.patience(), |conn| runs::open::<DB>(conn, run))?;
-            if open.pending + open.running > 0 {
+            if ask!(self.pool, self.patience(), |conn| runs::outcome::<DB>(conn, run))?.is_none() {
                 return Ok(None);
             }
             ask_in_turn!(self, |conn| runs::settle::<DB>(conn, run))
@@ -233,7 +238,7 @@ impl<DB: Backend> DataDrip<DB> {
             pace: Arc::default(),
             core: Arc::clone(&core),
             pool,
-            writing,
+            writing: Books::new(writing, config.share_pool),
             slots,
             preparing,
             counting,
@@ -264,6 +269,10 @@ impl<DB: Backend> DataDrip<DB> {
 /// The least that an answer is given, where a network lies between: with a short lease a machine that has much to do would
 /// give up what is well.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a slot may be silent on a connection of the host's, between its batches. As long as on one of its own: it may wait
+/// for another one's batch that has to run alone.
+const SLOT_SILENCE: Duration = Duration::from_mins(2);
 
 /// How long an idle connection is asked whether it still lives, or another one may take to open. Whoever gets none asks again.
 const LIVES: Duration = Duration::from_secs(5);

@@ -96,7 +96,7 @@ async fn put<DB: Backend>(engine: &Engine<DB>, run: RunId, pages: &[Page]) {
         PATIENCE,
         async {
             let _turn = engine.turn().await;
-            ask!(engine.pool, engine.patience(), |conn| logs::write::<DB>(conn, run, pages, lost))
+            ask!(engine.writing, engine.patience(), |conn| logs::write::<DB>(conn, run, pages, lost))
         }
         .await
     );

@@ -1,12 +1,11 @@
 //! The slices of great runs' time that are over, kept in memory: a chart is drawn again every second.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::run::{Run, RunId};
+use crate::run::Run;
+use crate::store::kept::Kept;
 use crate::store::overview::Slice;
 
 /// Runs with fewer completed batches are read as a whole.
@@ -43,17 +42,12 @@ impl Chart {
 
 /// The charts of one process.
 #[derive(Debug, Default)]
-pub(crate) struct Charts(Mutex<HashMap<RunId, Chart>>);
+pub(crate) struct Charts(Kept<Chart, KEPT>);
 
 impl Charts {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Chart>> {
-        // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What is known of a run's chart of this scale.
     pub(crate) fn of(&self, run: &Run, from: DateTime<Utc>, width: Duration) -> Chart {
-        let known = self.lock().get(&run.id).filter(|chart| chart.from == from && chart.width == width).cloned();
+        let known = self.0.get(run.id).filter(|chart| chart.from == from && chart.width == width);
         known.unwrap_or_else(|| Chart::empty(from, width))
     }
 
@@ -65,12 +59,6 @@ impl Charts {
         let open = if run.status.is_settled() { 0 } else { OVER.as_millis().div_ceil(width.as_millis().max(1)) };
         let upto = slices.saturating_sub(u64::try_from(open).unwrap_or(u64::MAX).saturating_add(1));
         let over = busy.iter().filter(|slice| slice.index < upto).copied().collect();
-        let mut kept = self.lock();
-        if kept.len() >= KEPT
-            && let Some(&least) = kept.keys().min()
-        {
-            kept.remove(&least);
-        }
-        kept.insert(run.id, Chart { from, width, upto, slices: over });
+        self.0.keep(run.id, Chart { from, width, upto, slices: over });
     }
 }

@@ -163,8 +163,12 @@ impl<DB: Backend> Desk<DB> {
         marks::marks::<DB>(&mut self.conn, runs).await.unwrap()
     }
 
+    /// What the run settles as; whoever looks before is told the same.
     async fn settle(&mut self, id: RunId) -> Option<RunStatus> {
-        runs::settle::<DB>(&mut self.conn, id).await.unwrap()
+        let outcome = runs::outcome::<DB>(&mut self.conn, id).await.unwrap();
+        let settled = runs::settle::<DB>(&mut self.conn, id).await.unwrap();
+        assert_eq!(outcome, settled);
+        settled
     }
 
     /// Registers a worker whose lease runs out after `ttl`, and looks at it.
@@ -917,10 +921,12 @@ pub(super) async fn what_was_said_is_kept_in_its_order_until_the_run_is_deleted<
         let (target, fields) = ("app::code".to_owned(), fields.clone());
         Said { at, level, target, message: message.to_owned(), fields, dropped }
     };
-    let page = |lines| Page { run, batch: claim.batch.id, epoch: claim.epoch, lines };
-    let first = page(vec![said(odd, LogLevel::Info, 0), said("", LogLevel::Error, 4)]);
+    let page = |epoch, lines| Page { run, batch: claim.batch.id, epoch, lines };
+    let first = page(claim.epoch, vec![said(odd, LogLevel::Info, 0), said("", LogLevel::Error, 4)]);
     logs::write::<DB>(&mut desk.conn, run, &[first], 1).await.unwrap();
-    logs::write::<DB>(&mut desk.conn, run, &[page(vec![said("last", LogLevel::Debug, 0)])], 0).await.unwrap();
+    // Of the next attempt.
+    let second = page(claim.epoch + 1, vec![said("last", LogLevel::Debug, 0)]);
+    logs::write::<DB>(&mut desk.conn, run, &[second], 0).await.unwrap();
     let totals = logs::totals::<DB>(&mut desk.conn, run).await.unwrap();
     assert_eq!(totals, LogTotals { kept: 3, dropped: 5 });
 
@@ -940,8 +946,37 @@ pub(super) async fn what_was_said_is_kept_in_its_order_until_the_run_is_deleted<
     assert!(matches!(desk.ask(run, Request::Delete).await, Change::Done { .. }));
     assert!(logs::list::<DB>(&mut desk.conn, run, &all).await.unwrap().is_empty());
     // Who is late finds no run to write to.
-    logs::write::<DB>(&mut desk.conn, run, &[page(vec![said("late", LogLevel::Info, 0)])], 0).await.unwrap();
+    let late = page(claim.epoch + 2, vec![said("late", LogLevel::Info, 0)]);
+    logs::write::<DB>(&mut desk.conn, run, &[late], 0).await.unwrap();
     assert_eq!(logs::totals::<DB>(&mut desk.conn, run).await.unwrap(), LogTotals::default());
+}
+
+/// As after a commit whose answer was lost: who wrote it writes it again.
+pub(super) async fn lines_that_are_written_twice_are_kept_and_counted_once<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 2, true).await;
+    let (one, other) = (desk.claim("w").await.unwrap(), desk.claim("w").await.unwrap());
+    let said = |dropped| Said {
+        at: Utc::now(),
+        level: LogLevel::Info,
+        target: String::new(),
+        message: "said".into(),
+        fields: serde_json::Map::new(),
+        dropped,
+    };
+    let page = |claim: &Claim, lines| Page { run, batch: claim.batch.id, epoch: claim.epoch, lines };
+    let pages = [page(&one, vec![said(0), said(3)]), page(&other, vec![said(0)])];
+    for _ in 0..2 {
+        logs::write::<DB>(&mut desk.conn, run, &pages, 5).await.unwrap();
+        assert_eq!(logs::totals::<DB>(&mut desk.conn, run).await.unwrap(), LogTotals { kept: 3, dropped: 8 });
+    }
+    // What the same batches say in their next attempts is something else.
+    desk.give_back(&one, Unfinished::Released).await;
+    let again = desk.claim("w").await.unwrap();
+    assert_eq!(again.batch.id, one.batch.id);
+    logs::write::<DB>(&mut desk.conn, run, &[page(&again, vec![said(0)])], 0).await.unwrap();
+    assert_eq!(logs::totals::<DB>(&mut desk.conn, run).await.unwrap(), LogTotals { kept: 4, dropped: 8 });
+    let all = logs::Filter { batch: None, level: None, after: None, before: None, backwards: false, limit: 9 };
+    assert_eq!(logs::list::<DB>(&mut desk.conn, run, &all).await.unwrap().len(), 4);
 }
 
 /// Each step changes what a page of the run shows, and leaves another run alone.
@@ -960,7 +995,7 @@ pub(super) async fn a_run_has_another_mark_after_each_change<DB: Backend>(mut de
     differs(&mut desk, "begun").await;
     plans::estimate::<DB>(&mut desk.conn, run, Total { count: 4_000, exact: false }).await.unwrap();
     differs(&mut desk, "counted").await;
-    desk.plan(&role, None, 3, true).await;
+    desk.plan(&role, None, 5, true).await;
     differs(&mut desk, "planned").await;
     let first = desk.claim("w").await.unwrap();
     differs(&mut desk, "claimed").await;
@@ -985,8 +1020,15 @@ pub(super) async fn a_run_has_another_mark_after_each_change<DB: Backend>(mut de
     differs(&mut desk, "completed").await;
     let third = desk.claim("w").await.unwrap();
     differs(&mut desk, "claimed").await;
-    desk.give_back(&third, Unfinished::GaveUp { error: "poison".into(), counted: true }).await;
+    let poison = Unfinished::GaveUp { error: "poison".into(), counted: true };
+    desk.give_back(&third, poison.clone()).await;
     differs(&mut desk, "failed").await;
+    let fourth = desk.claim("w").await.unwrap();
+    differs(&mut desk, "claimed").await;
+    // As many are in flight as before.
+    desk.give_back(&fourth, poison).await;
+    desk.claim("w").await.unwrap();
+    differs(&mut desk, "failed, and the next one claimed").await;
     desk.ask(run, Request::Stop { now: false }).await;
     differs(&mut desk, "stopped").await;
     desk.ask(run, Request::Resume).await;
@@ -1029,7 +1071,7 @@ macro_rules! conformance {
         }
 
         #[cfg(feature = "mysql")]
-        mod mysql {
+        mod promise_10_one_semantics_on_mysql {
             $(
                 #[tokio::test]
                 async fn $behaviour() {
@@ -1042,7 +1084,7 @@ macro_rules! conformance {
         }
 
         #[cfg(feature = "postgres")]
-        mod postgres {
+        mod promise_10_one_semantics_on_postgres {
             $(
                 #[tokio::test]
                 async fn $behaviour() {
@@ -1077,4 +1119,5 @@ conformance! {
     a_backfill_shows_the_table_of_its_last_planned_run, runs_are_counted_by_status_and_the_settled_ones_for_a_while,
     a_run_has_another_mark_after_each_change, runs_and_workers_have_marks_of_their_own,
     workers_are_shown_with_what_they_hold, what_was_said_is_kept_in_its_order_until_the_run_is_deleted,
+    lines_that_are_written_twice_are_kept_and_counted_once,
 }

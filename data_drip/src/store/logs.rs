@@ -22,6 +22,9 @@ pub(crate) struct Page {
 }
 
 /// Writes pages of one run, as far as it has room, in one transaction; `lost` lines never came this far.
+///
+/// Safe to repeat after a `COMMIT` without an answer: what was committed is not written again. Only of a write that kept no line,
+/// of a run that is full, this cannot be told.
 pub(crate) async fn write<DB: Backend>(
     conn: &mut DB::Connection,
     run: RunId,
@@ -34,6 +37,10 @@ pub(crate) async fn write<DB: Backend>(
     let totals = one::<DB>(&mut tx, Statement::of(DB::SQL.lock_logs).bind(run.0)).await?;
     // Without them the run is deleted.
     let Some(totals) = totals else { return tx.rollback().await };
+    // Who had them before is done by now, this very write included: where one of its lines is, all are, and are counted.
+    if is_written::<DB>(&mut tx, pages).await? {
+        return tx.rollback().await;
+    }
     let before = Columns::<DB>::of(&totals).count()?;
     let (rows, dropped) = fitting(pages, before);
     if !rows.is_empty() {
@@ -43,6 +50,11 @@ pub(crate) async fn write<DB: Backend>(
         Statement::of(DB::SQL.count_logs).bind(run.0).bind(int(rows.len() as u64)).bind(int(dropped + lost));
     DB::execute(&mut tx, statement).await?;
     tx.commit().await
+}
+
+async fn is_written<DB: Backend>(conn: &mut DB::Connection, pages: &[Page]) -> sqlx::Result<bool> {
+    let claims: Vec<_> = pages.iter().map(|page| (page.batch.0, page.epoch)).collect();
+    Ok(one::<DB>(conn, Statement::of(DB::SQL.peek_logs).bind(json_list(&claims))).await?.is_some())
 }
 
 /// A line as `insert_logs` takes it.

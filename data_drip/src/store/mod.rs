@@ -7,6 +7,7 @@ pub(crate) mod batches;
 pub(crate) mod charts;
 #[cfg(test)]
 mod conformance;
+pub(crate) mod kept;
 pub(crate) mod logs;
 #[cfg_attr(not(feature = "dashboard"), allow(dead_code, reason = "only the dashboard asks"))]
 pub(crate) mod marks;
@@ -49,14 +50,14 @@ macro_rules! statements {
 }
 
 statements! {
-    advance_plan, beat_worker, check_claim, claim_batch, claim_plan, complete_batch, count_logs, count_open_batches,
+    advance_plan, beat_worker, check_claim, check_run, claim_batch, claim_plan, complete_batch, count_logs,
     count_pending_batches, count_runs,
     delete_batches, delete_events, delete_log_totals, delete_logs, delete_run, delete_worker_lock, enqueue_run,
     estimate_total, expire_worker,
     fail_batch, fail_run, forget_worker_locks, forget_workers, insert_batches, insert_event, insert_logs, insert_run,
     insert_worker, insert_worker_lock,
-    lock_batch, lock_logs, lock_run, lock_worker, lose_batch, mark_lone, mark_plan, open_logs, pause_run, peek_batch, pin_plan,
-    prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches, retire_worker,
+    lock_batch, lock_logs, lock_run, lock_worker, lose_batch, mark_lone, mark_plan, open_logs, pause_run, peek_batch, peek_claim,
+    peek_logs, pin_plan, prepare_plan, release_batch, release_plan, release_plans, reopen_run, resume_batches, retire_worker,
     retry_batches, revoke_batches, select_active_run, select_activity, select_backfill_names, select_backfill_summaries,
     select_backfillers, select_batches, select_claims, select_due_runs, select_durations, select_events,
     select_failures, select_log_totals, select_lost_claims, select_marks, select_orphans, select_plan, select_plannable_runs,

@@ -11,6 +11,8 @@ mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
+#[cfg(test)]
+mod lent_tests;
 mod presence;
 mod script;
 mod session;
@@ -59,6 +61,7 @@ impl Backend for MySql {
     const MIGRATOR_TABLE: &'static str = migrate::mysql::MIGRATOR_TABLE;
     // A statement takes 65,535. MariaDB's optimizer looks up to 16,000 values in an index, and reads the table for more.
     const MAX_VALUES: usize = 10_000;
+    const SETS_SESSIONS: bool = true;
     const NAMES_FOLD: bool = true;
     type Session = MySqlSession;
 
@@ -68,6 +71,14 @@ impl Backend for MySql {
 
     fn own(conn: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<()>> {
         Box::pin(session::own(conn))
+    }
+
+    fn bound<'c>(
+        conn: &'c mut MySqlConnection,
+        session: &'c MySqlSession,
+        silence: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<()>> {
+        Box::pin(session.bound(conn, silence))
     }
 
     fn attach<'c>(
@@ -358,8 +369,10 @@ fn passes(error: &dyn DatabaseError) -> bool {
         1205 | 1213 | 1020
         // Too many connections, of all and of this user.
         | 1040 | 1203 | 1226
-        // The server is shutting down; the session was killed, or was silent for too long.
-        | 1053 | 1927 | 4031
+        // The server is shutting down; the session was killed, by MariaDB's number and MySQL's, or was silent for too long.
+        | 1053 | 1927 | 3169 | 4031
+        // Group replication has not taken a transaction: others wrote the same rows first, or the node is leaving.
+        | 3100 | 3101
         // The network between.
         | 1158
             ..=1161

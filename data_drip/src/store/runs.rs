@@ -153,6 +153,15 @@ pub(crate) async fn find<DB: Backend>(conn: &mut DB::Connection, id: RunId) -> s
     Ok(select::<DB>(conn, &[id]).await?.pop())
 }
 
+/// The same, with the help of what was added up before.
+pub(crate) async fn find_with<DB: Backend>(
+    conn: &mut DB::Connection,
+    id: RunId,
+    tallies: &Tallies,
+) -> sqlx::Result<Option<Run>> {
+    Ok(select_with::<DB>(conn, &[id], tallies).await?.pop())
+}
+
 fn read<DB: Backend>(row: &DB::Row) -> sqlx::Result<(Run, Parts)> {
     let mut c = Columns::<DB>::of(row);
     let id = RunId(c.int()?);
@@ -383,7 +392,7 @@ async fn delete<DB: Backend>(conn: &mut DB::Connection, id: RunId, run: &Locked)
     if !run.status.is_settled() {
         return Ok(Change::Refused(run.status));
     }
-    if open::<DB>(conn, id).await?.running > 0 {
+    if one::<DB>(conn, Statement::of(DB::SQL.peek_claim).bind(id.0)).await?.is_some() {
         return Ok(Change::InFlight);
     }
     let sql = DB::SQL;
@@ -431,33 +440,24 @@ fn expect_one(rows: u64) -> sqlx::Result<()> {
     Err(sqlx::Error::Protocol(format!("a locked run changed under its lock ({rows} rows)")))
 }
 
-/// How many batches of a run are not finished, and how many failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Open {
-    pub(crate) pending: u64,
-    pub(crate) running: u64,
-    pub(crate) failed: u64,
-    pub(crate) stopped: u64,
-}
-
-pub(crate) async fn open<DB: Backend>(conn: &mut DB::Connection, id: RunId) -> sqlx::Result<Open> {
-    let row = one::<DB>(conn, Statement::of(DB::SQL.count_open_batches).bind(id.0)).await?;
-    let Some(row) = row else { return Err(sqlx::Error::RowNotFound) };
-    let mut c = Columns::<DB>::of(&row);
-    Ok(Open { pending: c.count()?, running: c.count()?, failed: c.count()?, stopped: c.count()? })
+/// What a run settles as that is planned and has no batch open; `None` when it is not that far. An answer of this moment, unless
+/// the run is locked.
+pub(crate) async fn outcome<DB: Backend>(conn: &mut DB::Connection, id: RunId) -> sqlx::Result<Option<RunStatus>> {
+    let Some(row) = one::<DB>(conn, Statement::of(DB::SQL.check_run).bind(id.0)).await? else { return Ok(None) };
+    let failed = Columns::<DB>::of(&row).flag()?;
+    Ok(Some(if failed { RunStatus::Failed } else { RunStatus::Completed }))
 }
 
 /// Settles a run whose every batch is done; `None` when it is not that far. Safe to try at any time.
 pub(crate) async fn settle<DB: Backend>(conn: &mut DB::Connection, id: RunId) -> sqlx::Result<Option<RunStatus>> {
     let mut tx = DB::begin(conn).await?;
-    let Some(run) = lock::<DB>(&mut tx, id).await? else { return Ok(None) };
-    let open = open::<DB>(&mut tx, id).await?;
-    let ended = run.status == RunStatus::Running && run.planned && open.pending + open.running + open.stopped == 0;
-    if !ended {
-        tx.rollback().await?;
+    if lock::<DB>(&mut tx, id).await?.is_none() {
         return Ok(None);
     }
-    let to = if open.failed > 0 { RunStatus::Failed } else { RunStatus::Completed };
+    let Some(to) = outcome::<DB>(&mut tx, id).await? else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
     let statement = Statement::of(DB::SQL.settle_run).bind(id.0).bind(to.as_str());
     expect_one(DB::execute(&mut tx, statement).await?)?;
     tx.commit().await?;

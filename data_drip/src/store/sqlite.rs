@@ -417,4 +417,18 @@ mod tests {
             assert!(Sqlite::is_in_memory(&pool).await.unwrap(), "{url}");
         }
     }
+    /// Asked after each batch that fails.
+    #[tokio::test]
+    async fn whether_a_run_is_over_is_looked_for_in_the_indexes_of_what_is_open_and_what_failed() {
+        let (_file, mut conn) = File::with("").await;
+        crate::store::migrate::sqlite::apply(&mut conn).await.unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {}", Sqlite::SQL.check_run);
+        let statement = Statement { sql: explain.into(), values: Vec::new() }.bind(1_i64);
+        let rows = Sqlite::fetch(&mut conn, statement).await.unwrap();
+        let plan: Vec<_> = rows.iter().map(|row| Sqlite::text(row, 3).unwrap().unwrap()).collect();
+        let entered = |index| plan.iter().filter(|line| line.contains(index)).count();
+        let indexes = ["data_drip_batches_open", "data_drip_batches_stopped", "data_drip_batches_failed"];
+        assert_eq!(indexes.map(entered), [2, 1, 1], "{plan:?}");
+        assert!(!plan.iter().any(|line| line.contains("SCAN")), "{plan:?}");
+    }
 }

@@ -5,17 +5,15 @@
 //! newer ones is the number of all that are completed, which the database knows without counting them. Otherwise it is
 //! dropped and everything is read.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::run::RunId;
+use crate::store::kept::Kept;
 
 /// Runs with fewer completed batches are read as a whole.
 const GREAT: u64 = 2_000;
-/// Runs that are remembered.
-const KEPT: usize = 256;
+/// Runs that are remembered: a sum is small.
+const KEPT: usize = 1_024;
 /// What was committed within this time is read anew.
 pub(crate) const RECENT: TimeDelta = TimeDelta::minutes(1);
 
@@ -48,23 +46,18 @@ pub(crate) struct Sums {
 
 /// The tallies of one process.
 #[derive(Debug, Default)]
-pub(crate) struct Tallies(Mutex<HashMap<RunId, Tally>>);
+pub(crate) struct Tallies(Kept<Tally, KEPT>);
 
 impl Tallies {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Tally>> {
-        // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn of(&self, run: RunId) -> Option<Tally> {
-        self.lock().get(&run).copied()
+        self.0.get(run)
     }
 
     /// The elements processed in all; `None` when the tally that was asked with does not fit any more.
     pub(crate) fn processed(&self, run: RunId, tally: Option<Tally>, seen: Seen) -> Option<u64> {
         let before = tally.map_or_else(Sums::default, |Tally { batches, processed, .. }| Sums { batches, processed });
         if before.batches + seen.newer.batches != seen.completed {
-            self.lock().remove(&run);
+            self.0.forget(run);
             return None;
         }
         let processed = before.processed + seen.newer.processed;
@@ -77,13 +70,7 @@ impl Tallies {
         let goes_on = tally.is_none_or(|tally| until > tally.until);
         let settled = seen.completed.checked_sub(seen.recent.batches).zip(processed.checked_sub(seen.recent.processed));
         let Some((batches, processed)) = settled.filter(|(batches, _)| goes_on && *batches >= GREAT) else { return };
-        let mut kept = self.lock();
-        if kept.len() >= KEPT
-            && let Some(&least) = kept.keys().min()
-        {
-            kept.remove(&least);
-        }
-        kept.insert(run, Tally { until, batches, processed });
+        self.0.keep(run, Tally { until, batches, processed });
     }
 }
 

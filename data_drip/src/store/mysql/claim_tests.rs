@@ -276,6 +276,41 @@ async fn claims_and_settling_read_what_they_need_and_no_more() {
     }
 }
 
+/// Asked after each batch that fails: with a million of them it must not read all that failed before.
+#[tokio::test]
+async fn whether_a_run_is_over_is_seen_without_a_look_at_every_batch_that_failed_or_waits() {
+    let Some((_schema, pool, run_id)) = planned(1, None).await else { return };
+    assert_eq!(run_id, RunId(1));
+    let mut conn = pool.acquire().await.unwrap();
+    let mine = claim(&mut conn, 1).await.unwrap();
+    let columns = "run_id, position, upto_key, planned_size, status, due_at, error, started_at, finished_at";
+    for (from, rest) in [(10, "'failed', 0, 'x', 1, 1"), (100_000, "'pending', 0, NULL, NULL, NULL")] {
+        for portion in 0..10 {
+            let from = from + portion * 5_000;
+            let values =
+                (from..from + 5_000).map(|n| format!("(1, {n}, '[]', 1, {rest})")).collect::<Vec<_>>().join(", ");
+            run(&mut conn, &format!("INSERT INTO data_drip_backfill_run_batches ({columns}) VALUES {values}")).await;
+        }
+    }
+    run(&mut conn, "ANALYZE TABLE data_drip_backfill_run_batches").await;
+    let look = async |conn: &mut MySqlConnection, what: &str| {
+        run(conn, "FLUSH STATUS").await;
+        let outcome = runs::outcome::<MySql>(conn, run_id).await.unwrap();
+        let read = "SELECT CAST(SUM(variable_value) AS SIGNED) FROM information_schema.session_status
+            WHERE variable_name LIKE 'Handler_read%'";
+        let read = int(conn, read).await;
+        assert!(read < 60, "{what}: reads {read}");
+        outcome
+    };
+    assert_eq!(look(&mut conn, "some wait").await, None);
+    run(&mut conn, "DELETE FROM data_drip_backfill_run_batches WHERE status = 'pending'").await;
+    assert_eq!(look(&mut conn, "one is at work").await, None);
+    let how = Unfinished::GaveUp { error: "x".into(), counted: true };
+    batches::give_back::<MySql>(&mut conn, &mine.fence(), &how).await.unwrap();
+    assert_eq!(look(&mut conn, "all have failed").await, Some(RunStatus::Failed));
+    assert_eq!(runs::settle::<MySql>(&mut conn, run_id).await.unwrap(), Some(RunStatus::Failed));
+}
+
 #[tokio::test]
 async fn what_a_page_asks_for_every_second_reads_what_is_new_and_not_the_whole_run() {
     let Some((_schema, pool, run_id)) = planned(2_000, None).await else { return };
@@ -315,13 +350,14 @@ async fn who_writes_logs_of_one_run_at_the_same_time_waits_and_loses_no_line() {
     let Some((_schema, pool, run)) = planned(1, None).await else { return };
     let begin = Arc::new(Barrier::new(WRITERS));
     let writers: Vec<_> = (0..WRITERS)
-        .map(|_| {
+        .map(|writer| {
             let (pool, begin) = (pool.clone(), Arc::clone(&begin));
             tokio::spawn(async move {
                 let mut conn = pool.acquire().await.unwrap();
                 begin.wait().await;
-                for _ in 0..PAGES {
-                    logs::write::<MySql>(&mut conn, run, &[page(run)], 0).await.unwrap();
+                for number in 0..PAGES {
+                    let page = page(run, i64::try_from(writer * PAGES + number).unwrap());
+                    logs::write::<MySql>(&mut conn, run, &[page], 0).await.unwrap();
                 }
             })
         })
@@ -336,7 +372,7 @@ async fn who_writes_logs_of_one_run_at_the_same_time_waits_and_loses_no_line() {
     assert_eq!(usize::try_from(lines).unwrap(), WRITERS * PAGES);
 }
 
-fn page(run: RunId) -> Page {
+fn page(run: RunId, epoch: i64) -> Page {
     let said = Said {
         at: chrono::DateTime::UNIX_EPOCH,
         level: LogLevel::Info,
@@ -345,7 +381,7 @@ fn page(run: RunId) -> Page {
         fields: serde_json::Map::new(),
         dropped: 0,
     };
-    Page { run, batch: BatchId(1), epoch: 1, lines: vec![said] }
+    Page { run, batch: BatchId(1), epoch, lines: vec![said] }
 }
 
 /// What is planned and said goes through JSON, whose text has the character set of the database where nothing else is said.

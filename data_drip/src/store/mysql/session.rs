@@ -31,13 +31,33 @@ const NO_SAVEPOINT: u16 = 1305;
 /// There is no such connection.
 const NO_CONNECTION: u16 = 1094;
 
-/// What the connections of the executor have set, until a batch sets something else. A process that stands still in the
-/// middle of the engine's own bookkeeping must not hold a run's row for ever.
-const OWN: &str = "SET SESSION autocommit = 1, SESSION innodb_lock_wait_timeout = 2, SESSION lock_wait_timeout = 2, \
-     SESSION wait_timeout = 120, SESSION sql_select_limit = 18446744073709551615 \
-     /*M! , SESSION idle_transaction_timeout = 10 */";
+/// How long the connections of the executor may be silent.
+const OWN_SILENCE: Duration = Duration::from_mins(2);
+/// The same in the middle of a transaction, where the server tells that apart.
+const IDLE: u64 = 10;
 
-/// Back to what it was before the batch. `autocommit` first: nothing is open.
+/// What bounds the engine's own transactions. A process that stands still in the middle of its bookkeeping must not hold a run's
+/// row for ever.
+fn bounds(silence: Duration) -> String {
+    let silence = seconds(silence);
+    let idle = silence.min(IDLE);
+    format!(
+        "SET SESSION autocommit = 1, SESSION innodb_lock_wait_timeout = 2, SESSION lock_wait_timeout = 2, \
+         SESSION wait_timeout = {silence}, SESSION sql_select_limit = 18446744073709551615 \
+         /*M! , SESSION idle_transaction_timeout = {idle} */"
+    )
+}
+
+fn seconds(silence: Duration) -> u64 {
+    silence.as_secs().clamp(1, 86_400)
+}
+
+/// Keeps in mind what it was.
+const KEEP: &str = "SET @data_drip_lock_wait = @@innodb_lock_wait_timeout, @data_drip_table_wait = @@lock_wait_timeout, \
+     @data_drip_wait = @@wait_timeout, @data_drip_limit = @@sql_select_limit \
+     /*M! , @data_drip_idle = @@idle_transaction_timeout, @data_drip_in = @@in_predicate_conversion_threshold */";
+
+/// Back to that. `autocommit` first: nothing is open.
 const FINISH: &str = "SET SESSION autocommit = 1; SET SESSION innodb_lock_wait_timeout = @data_drip_lock_wait, \
      SESSION lock_wait_timeout = @data_drip_table_wait, SESSION wait_timeout = @data_drip_wait, \
      SESSION sql_select_limit = @data_drip_limit \
@@ -55,14 +75,14 @@ struct Control {
     id: u64,
     interrupted: AtomicBool,
     guarded: AtomicBool,
-    /// Its settings are those of a batch.
+    /// Its settings are ours, and not those that it came with.
     set: AtomicBool,
     /// Closed from elsewhere, or out of step with its answers.
     dead: AtomicBool,
 }
 
 pub(super) async fn own(conn: &mut MySqlConnection) -> sqlx::Result<()> {
-    conn.execute(OWN).await.map(drop)
+    conn.execute(AssertSqlSafe(bounds(OWN_SILENCE))).await.map(drop)
 }
 
 impl MySqlSession {
@@ -78,6 +98,14 @@ impl MySqlSession {
         })))
     }
 
+    /// Bounds the engine's own transactions, until `finish`.
+    pub(super) async fn bound(&self, conn: &mut MySqlConnection, silence: Duration) -> sqlx::Result<()> {
+        if self.0.set.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        conn.execute(AssertSqlSafe(format!("{KEEP}; {}", bounds(silence)))).await.map(drop)
+    }
+
     /// The statements that begin a batch's transaction.
     pub(super) fn begin(&self, silence: Duration) -> sqlx::Result<String> {
         if self.0.dead.load(Ordering::Acquire) {
@@ -87,11 +115,9 @@ impl MySqlSession {
             // Of a chain of batches: what it was before is known already. A look at the run's code may be open.
             "COMMIT"
         } else {
-            "SET @data_drip_lock_wait = @@innodb_lock_wait_timeout, @data_drip_table_wait = @@lock_wait_timeout, \
-             @data_drip_wait = @@wait_timeout, @data_drip_limit = @@sql_select_limit \
-             /*M! , @data_drip_idle = @@idle_transaction_timeout, @data_drip_in = @@in_predicate_conversion_threshold */"
+            KEEP
         };
-        let silence = silence.as_secs().clamp(1, 86_400);
+        let silence = seconds(silence);
         Ok(format!(
             "{keep}; SET SESSION autocommit = 0, SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1, \
              SESSION wait_timeout = {silence}, SESSION sql_select_limit = 18446744073709551615 \

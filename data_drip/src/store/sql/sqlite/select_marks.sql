@@ -21,10 +21,9 @@ UNION ALL
 SELECT r.id, json_array(
     r.status, r.planned, r.planned_batches, r.total, r.total_exact, r.processed, r.finished_at,
     -- Of a settled run these change by a request only, and that is an event.
+    -- Failed ones are not counted: with as many planned, pending and running as before, none has failed or completed.
     CASE WHEN r.finished_at IS NULL THEN
         (SELECT count(*) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'pending') END,
-    CASE WHEN r.finished_at IS NULL THEN
-        (SELECT count(*) FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'failed') END,
     -- A batch that is to be tried again is due later than it was.
     CASE WHEN r.finished_at IS NULL THEN
         (SELECT b.due_at FROM data_drip_backfill_run_batches b WHERE b.run_id = r.id AND b.status = 'pending'
