@@ -67,6 +67,26 @@ impl Poisoned {
     }
 }
 
+/// Names its table wrong, or a column of it.
+#[backfill]
+struct Misspelt {
+    #[option(default = false)]
+    column: bool,
+    note: Option<String>,
+}
+
+#[backfill]
+impl Misspelt {
+    fn scope(&self) -> Scope {
+        if self.column { Scope::table("employees").columns(["id", "roll"]) } else { Scope::table("employes") }
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("role", "x").execute().await?;
+        Ok(())
+    }
+}
+
 struct Host {
     drip: DataDrip,
     pool: SqlitePool,
@@ -193,6 +213,34 @@ async fn what_the_form_got_wrong_comes_back_beside_it() {
     assert!(nothing.html.contains("no records to process"));
     let zero = host.post("/backfill_runs", &SALES.replace("batch_size=20", "batch_size=0")).await;
     assert_eq!(zero.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(host.drip.runs().await.unwrap().is_empty());
+}
+
+/// A scope that names what is not there is refused with the message, on the form, its preview and in JSON alike.
+#[tokio::test]
+async fn a_scope_that_names_what_is_not_there_is_refused_and_says_so() {
+    let host = Host::new().await;
+    for (column, text) in [("false", "there is no table `employes`"), ("true", "has no column `roll`")] {
+        let form = format!("backfill=misspelt&options[column]={column}&options[note]=kept&batch_size=7");
+        let refused = host.post("/backfill_runs", &form).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.html);
+        for part in [text, "did you mean", "value=\"kept\"", "value=\"7\""] {
+            assert!(refused.html.contains(part), "{part} is not in {}", refused.html);
+        }
+        let preview = host.post("/backfill_runs/preview", &form).await;
+        assert_eq!(preview.status, StatusCode::OK);
+        let panel = preview.html.split_once("id=\"preview\"").unwrap().1;
+        assert!(panel.contains(text), "{panel}");
+        for path in ["/api/v1/backfill_runs", "/api/v1/backfill_runs/preview"] {
+            let body = format!("{{\"backfill\": \"misspelt\", \"options\": {{\"column\": {column}}}}}");
+            let request = Request::post(format!("/data_drip{path}")).header("x-user", "ada");
+            let request = request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap();
+            let answer = host.send(request).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", answer.html);
+            assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
+            assert!(answer.html.contains(text), "{}", answer.html);
+        }
+    }
     assert!(host.drip.runs().await.unwrap().is_empty());
 }
 

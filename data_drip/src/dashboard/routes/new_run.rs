@@ -135,7 +135,8 @@ pub(super) async fn preview(
 /// What the form says about a refused run; an error that is none of the form's is the page's.
 fn refusal(error: Error, errors: &mut Vec<FieldError>) -> Result<StatusCode, Problem> {
     let status = match error.kind() {
-        ErrorKind::Invalid | ErrorKind::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        // A table or column that is not there is the code's mistake, and the person can tell whoever wrote it.
+        ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Configuration => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         // A page of its own would lose what was typed.
         ErrorKind::Database => {
