@@ -178,6 +178,44 @@ async fn what_the_reader_closed_stays_closed() {
     host.stop().await;
 }
 
+/// Rows of what was typed before must not stand below the answer to what is typed now.
+#[tokio::test]
+async fn a_preview_shows_what_matches_now_and_nothing_of_before() {
+    let Some(browser) = Browser::start("a_preview_shows_what_matches_now_and_nothing_of_before").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=add_role&options[department]=Sales")).await.unwrap();
+    let one = "document.querySelectorAll('#preview .sample tbody').length === 1";
+    browser.until("rows are shown", one).await;
+    browser.find("//*[@id='preview']//summary[contains(., 'One batch: ')]").await.click().await.unwrap();
+    browser.field("Department").await.send_keys("man").await.unwrap();
+    browser.find("//*[@id='preview']//*[contains(., 'No row matches')]").await;
+    let gone = "document.querySelectorAll('#preview .sample, #preview .foretold, #preview .past').length === 0";
+    browser.until("nothing is left of the rows", gone).await;
+    browser.look("new-none-matches").await;
+    let department = browser.field("Department").await;
+    department.clear().await.unwrap();
+    department.send_keys("Sales").await.unwrap();
+    browser.find("//*[@id='preview']//*[contains(@class, 'big')][.='2,000']").await;
+    browser.until("rows are shown once", one).await;
+    let open = "[...document.querySelectorAll('#preview details')].map((e) => e.open)";
+    assert_eq!(browser.run(&format!("return {open}")).await, json!([false, true, true]), "open as they were left");
+
+    // The same run is active, and then it is not.
+    let active = host.drip.enqueue_named("add_role", json!({ "department": "Sales" }));
+    let active = active.start_at(chrono::Utc::now() + chrono::TimeDelta::days(1)).await.unwrap();
+    let again = "document.getElementById('batch_size').dispatchEvent(new Event('input', { bubbles: true }))";
+    browser.run(again).await;
+    browser.find("//*[@id='preview']/*[@class='banner'][contains(., 'The same run is active')]").await;
+    browser.run("document.querySelector('#preview .banner a').focus()").await;
+    host.drip.stop(active.id).await.unwrap();
+    browser.run(again).await;
+    browser.until("the banner is gone", "document.querySelector('#preview .banner') === null").await;
+    browser.until("rows are shown once", one).await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn a_run_is_sent_to_a_queue() {
     let Some(browser) = Browser::start("a_run_is_sent_to_a_queue").await else { return };

@@ -40,8 +40,9 @@ function times(root) {
 
 const key = (node) => (node.nodeType === Node.ELEMENT_NODE && node.id) || '';
 const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
-// In the reader's hands: removed from the list, it would vanish under their eyes.
-const inUse = (node) => node.nodeType === Node.ELEMENT_NODE
+// In the reader's hands: removed from a list that follows what happens, it would vanish under their eyes. Without an id it
+// could not come back into its place; and what is asked for anew, as a preview is, is shown as it was answered.
+const inUse = (node) => key(node) !== '' && node.closest('[data-live]') !== null
   && (node.contains(document.activeElement) || node.matches('details[open]') || node.querySelector('details[open]') !== null);
 
 function attributes(from, to) {
@@ -75,6 +76,7 @@ function children(from, to) {
     while (place && key(place) && !wanted.has(key(place))) place = drop(place);
     const old = key(next) ? known.get(key(next)) : place && alike(place, next) ? place : null;
     if (!old) {
+      if (left.has(key(next))) next.open = left.get(key(next));
       from.insertBefore(next, place);
     } else {
       if (old !== place) from.insertBefore(old, place);
@@ -85,9 +87,13 @@ function children(from, to) {
   while (place) place = drop(place);
 }
 
+// How the reader left what is gone for now, by id: it may come back.
+const left = new Map();
+
 // Takes a node away, or leaves it as long as the reader is at it; the next one.
 function drop(node) {
   const next = node.nextSibling;
+  if (key(node) && node.nodeName === 'DETAILS') left.set(key(node), node.open);
   if (inUse(node)) node.classList.add('past');
   else node.remove();
   return next;
