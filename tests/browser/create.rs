@@ -216,6 +216,31 @@ async fn a_preview_shows_what_matches_now_and_nothing_of_before() {
     host.stop().await;
 }
 
+/// A number that was right for something else must not stay beside the form.
+#[tokio::test]
+async fn a_preview_that_is_not_answered_says_why() {
+    let Some(browser) = Browser::start("a_preview_that_is_not_answered_says_why").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=add_role&options[department]=Sales")).await.unwrap();
+    browser.find("//*[@id='preview']//*[contains(@class, 'big')][.='2,000']").await;
+    host.sign_in(false);
+    browser.field("Limit").await.send_keys("5").await.unwrap();
+    browser.find("//*[@id='preview'][contains(., 'No answer.') and contains(., 'Your session may have ended')]").await;
+    browser.find("//*[@id='preview'][not(contains(., '2,000'))]").await;
+    browser.look("new-signed-out").await;
+    host.sign_in(true);
+    // More than a form may send: refused with a page of its own.
+    let long = "const e = document.getElementById('option-department'); e.value = 'x'.repeat(300000); \
+                e.dispatchEvent(new Event('input', { bubbles: true }))";
+    browser.run(long).await;
+    browser.find("//*[@id='preview'][contains(., 'No answer.') and contains(., '256 KiB at most')]").await;
+    browser.run(&long.replace("'x'.repeat(300000)", "'Sales'")).await;
+    browser.find("//*[@id='preview']//*[contains(@class, 'foretold')][contains(., 'of 2,000')]").await;
+    browser.find("//*[@id='preview'][not(contains(., 'No answer'))]").await;
+    browser.close().await;
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn a_run_is_sent_to_a_queue() {
     let Some(browser) = Browser::start("a_run_is_sent_to_a_queue").await else { return };

@@ -121,6 +121,13 @@ function say(text) {
   document.getElementById('said').textContent = text;
 }
 
+// Why an answer is not the page that was asked for, in words.
+function refusal(answer, page) {
+  if (answer.redirected) return 'Your session may have ended: reload the page.';
+  const said = page.querySelector('.problem h1 + p')?.textContent;
+  return said ?? `The application answered with ${answer.status}.`;
+}
+
 // Live: a stream of what changes; where none gets through, the page is fetched now and then instead.
 
 const POLL = 5000;
@@ -419,14 +426,20 @@ function preview(panel) {
         method: 'POST', body: new URLSearchParams(new FormData(form)), signal: asking.signal,
       });
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      const found = page.getElementById('preview');
+      const found = answer.redirected ? null : page.getElementById('preview');
       if (found) swap('preview', found.innerHTML);
-      panel.removeAttribute('aria-busy');
+      else none(refusal(answer, page));
     } catch (error) {
       if (error.name === 'AbortError') return;
-      panel.textContent = 'No answer.';
-      panel.removeAttribute('aria-busy');
+      none('The application cannot be reached.');
     }
+    panel.removeAttribute('aria-busy');
+  }
+  // A number that was right for something else must not stay.
+  function none(reason) {
+    const [what, why] = ['No answer.', reason].map((text) => Object.assign(document.createElement('p'), { textContent: text }));
+    what.className = 'strong';
+    panel.replaceChildren(what, why);
   }
   const soon = () => {
     clearTimeout(timer);
