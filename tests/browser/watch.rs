@@ -5,6 +5,7 @@ use std::time::Duration;
 use data_drip::RunId;
 use data_drip::RunStatus;
 use fantoccini::Locator;
+use fantoccini::key::Key;
 use serde_json::json;
 
 use crate::chromium::Browser;
@@ -85,6 +86,34 @@ async fn an_error_is_opened_mended_and_retried() {
     browser.find("//dialog[@open]//button[.='Retry failed batches']").await.click().await.unwrap();
     browser.status("completed").await;
     assert!(browser.text().await.contains("retried failed batches by Grace Hopper"));
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+/// What cannot be undone takes a choice: neither Enter nor a second click makes it.
+#[tokio::test]
+async fn a_question_is_asked_once_and_the_way_back_has_the_focus() {
+    let name = "a_question_is_asked_once_and_the_way_back_has_the_focus";
+    let Some(browser) = Browser::start(name).await else { return };
+    let host = Host::start().await;
+    let tomorrow = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    let run = host.drip.enqueue_named("recount_orders", json!({})).start_at(tomorrow).await.unwrap();
+    browser.client.goto(&host.page(&format!("/backfill_runs/{}", run.id))).await.unwrap();
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    let twice = "const link = document.getElementById('act-stop'); link.focus(); link.click(); link.click()";
+    let focused = "document.activeElement.matches('dialog[open] [data-dismiss]')";
+    for key in [Key::Escape, Key::Enter] {
+        browser.run(twice).await;
+        browser.until("the way back has the focus", focused).await;
+        // The answer to a second question would be there by now as well.
+        browser.run("return fetch(location.href).then(() => null)").await;
+        assert_eq!(browser.run("return document.querySelectorAll('dialog').length").await, 1);
+        browser.press(key).await;
+        browser.until("the question is gone", "document.querySelector('dialog') === null").await;
+        browser.until("the focus is back", "document.activeElement.id === 'act-stop'").await;
+    }
+    assert_eq!(host.drip.run(run.id).await.unwrap().status, RunStatus::Pending);
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.close().await;
     host.stop().await;

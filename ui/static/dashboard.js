@@ -206,10 +206,18 @@ function follow(url) {
 
 // Questions before an action, in place.
 
+// The link whose question is being asked: one at a time, however often it is clicked.
+let asked = null;
+
 function ask(link) {
+  if (asked) return;
+  asked = link;
   const dialog = document.createElement('dialog');
   dialog.setAttribute('aria-labelledby', 'question');
-  const leave = () => { location.href = link.href; };
+  const leave = () => {
+    asked = null;
+    location.href = link.href;
+  };
   fetch(link.href, { headers: { accept: 'text/html' } }).then(async (answer) => {
     if (!answer.ok || answer.redirected) return leave();
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
@@ -217,7 +225,11 @@ function ask(link) {
     if (!question) return leave();
     times(question);
     dialog.append(document.importNode(question, true));
-    dialog.addEventListener('close', () => { dialog.remove(); link.focus(); });
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      asked = null;
+      link.focus();
+    });
     dialog.addEventListener('click', (event) => {
       if (event.target !== dialog && !event.target.closest('[data-dismiss]')) return;
       event.preventDefault();
@@ -225,6 +237,8 @@ function ask(link) {
     });
     document.body.append(dialog);
     dialog.showModal();
+    // Enter without a thought does nothing.
+    dialog.querySelector('[data-dismiss]')?.focus();
     return undefined;
   }).catch(leave);
 }
