@@ -155,6 +155,25 @@ async fn a_run_is_scheduled_in_the_readers_time_zone() {
     host.stop().await;
 }
 
+/// A browser does not send a form with half a date in it; where it is hidden, nobody would know why nothing happens.
+#[tokio::test]
+async fn half_a_start_time_does_not_keep_a_run_from_starting_now() {
+    let Some(browser) = Browser::start("half_a_start_time_does_not_keep_a_run_from_starting_now").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=archive_orders")).await.unwrap();
+    browser.find("//label[contains(., 'At a time')]/input").await.click().await.unwrap();
+    browser.field("Start at").await.send_keys("12").await.unwrap();
+    let half = "document.getElementById('start_at').validity.badInput";
+    browser.until("half of it is typed", half).await;
+    browser.find("//label[contains(., 'Now')]/input").await.click().await.unwrap();
+    browser.click("Start run").await;
+    browser.status("completed").await;
+    assert_eq!(host.drip.run(RunId(1)).await.unwrap().start_at, None);
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
 /// An update does not open again what the reader has closed, nor close what is open, nor touch what is typed.
 #[tokio::test]
 async fn what_the_reader_closed_stays_closed() {

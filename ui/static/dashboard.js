@@ -426,6 +426,15 @@ function zoned(select) {
   tell();
 }
 
+// A time that is half typed and hidden by "Now" would keep the browser from sending the form, without a word.
+function scheduled(choice) {
+  const fields = choice.closest('.group').querySelectorAll('.start-at :is(input, select)');
+  const tell = () => fields.forEach((field) => { field.disabled = !choice.checked; });
+  choice.form.addEventListener('change', tell);
+  addEventListener('pageshow', tell);
+  tell();
+}
+
 // What a run would do, anew after each change of its form: as long as nobody types, and one question at a time.
 function preview(panel) {
   const form = document.getElementById(panel.dataset.preview);
@@ -465,6 +474,7 @@ function preview(panel) {
 }
 
 document.documentElement.classList.add('js');
+document.querySelectorAll('#start-at-choice').forEach(scheduled);
 document.querySelectorAll('[data-preview]').forEach(preview);
 document.querySelectorAll('input[data-filter]').forEach(filter);
 document.querySelectorAll('input[data-pick]').forEach(picker);
