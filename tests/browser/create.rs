@@ -155,6 +155,31 @@ async fn a_run_is_scheduled_in_the_readers_time_zone() {
     host.stop().await;
 }
 
+#[tokio::test]
+async fn a_time_to_come_has_two_units() {
+    let Some(browser) = Browser::start("a_time_to_come_has_two_units").await else { return };
+    let host = Host::start().await;
+    let later = |ahead: i64| chrono::Utc::now() + chrono::TimeDelta::seconds(ahead);
+    let soon = 9 * 3600 - 30;
+    host.drip.enqueue_named("recount_orders", json!({})).start_at(later(soon)).await.unwrap();
+    host.drip.enqueue_named("utc_shifts", json!({})).start_at(later(2 * 86400 + 3 * 3600 + 60)).await.unwrap();
+    browser.client.goto(&host.page("/backfill_runs")).await.unwrap();
+    browser.find("//tr[@id='run-1']//div[normalize-space()='starts in 8 h 59 min']").await;
+    browser.find("//tr[@id='run-2']//div[normalize-space()='starts in 2 d 3 h']").await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=recount_orders")).await.unwrap();
+    browser.find("//label[contains(., 'At a time')]/input").await.click().await.unwrap();
+    let at = later(soon).format("%Y-%m-%dT%H:%M:%S");
+    let typed = format!(
+        "const e = document.getElementById('start_at'); e.value = '{at}'; \
+         document.querySelector('[name=zone]').value = ''; e.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+    );
+    browser.run(&typed).await;
+    browser.find("//*[@data-when][contains(., 'in 8 h 59 min.')]").await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
 /// A browser does not send a form with half a date in it; where it is hidden, nobody would know why nothing happens.
 #[tokio::test]
 async fn half_a_start_time_does_not_keep_a_run_from_starting_now() {

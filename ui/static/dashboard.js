@@ -10,14 +10,19 @@ const thisYear = new Intl.DateTimeFormat('en-GB', { month: 'short', day: 'numeri
 
 // Times: the server's are in UTC; readers get their own zone, or how long ago it was.
 
-const STEPS = [[60, 1, 's'], [3600, 60, 'min'], [86400, 3600, 'h'], [Infinity, 86400, 'd']];
+const UNITS = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
 
 function ago(seconds) {
   const size = Math.abs(seconds);
   if (size < 5) return seconds >= 0 ? 'just now' : 'in a moment';
-  const [, unit, word] = STEPS.find(([below]) => size < below);
+  const first = UNITS.findIndex(([unit]) => size >= unit);
+  const [unit, word] = UNITS[first];
   const count = `${Math.floor(size / unit)} ${word}`;
-  return seconds >= 0 ? `${count} ago` : `in ${count}`;
+  if (seconds >= 0) return `${count} ago`;
+  // Of a time to come, half an hour more or less matters.
+  const [less, small] = UNITS[first + 1] ?? [1, ''];
+  const rest = Math.floor((size % unit) / less);
+  return rest ? `in ${count} ${rest} ${small}` : `in ${count}`;
 }
 
 function local(at, now) {
