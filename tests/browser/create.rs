@@ -54,6 +54,21 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser
         .until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1")
         .await;
+    // What the server has left out is found as well, by any line of its text.
+    browser.client.goto(&host.page("/backfills?search=nonesuch")).await.unwrap();
+    assert!(browser.text().await.contains("No backfill matches."));
+    let search = browser.find("//input[@type='search']").await;
+    search.clear().await.unwrap();
+    search.send_keys("safe to repeat").await.unwrap();
+    browser.find("//article[not(@hidden)]//h2[.='add_role']").await;
+    let shown = "return [document.querySelectorAll('.backfill:not([hidden])').length, document.getElementById('cards-none').hidden]";
+    assert_eq!(browser.run(shown).await, json!([1, true]));
+    browser.client.goto(&host.page("/backfill_runs/new?search=nonesuch")).await.unwrap();
+    assert!(browser.text().await.contains("No backfill matches."));
+    let search = browser.find("//input[@type='search']").await;
+    search.clear().await.unwrap();
+    search.send_keys("recou").await.unwrap();
+    browser.find("//li[@class='chosen'][contains(., 'recount_orders')]").await;
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.close().await;
     host.stop().await;

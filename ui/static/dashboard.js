@@ -282,6 +282,7 @@ function filter(input) {
     none.hidden = left > 0;
   };
   input.addEventListener('input', look);
+  look();
 }
 
 // The letters of `wanted` in their order, anywhere in `text`; the fewer gaps, the better. `null` when one is missing.

@@ -16,8 +16,10 @@ use crate::run::RunId;
 pub(in crate::dashboard) struct BackfillView {
     name: &'static str,
     description: &'static str,
-    /// The first line of it.
-    summary: &'static str,
+    /// What a search looks at.
+    text: String,
+    /// Whether a search leaves it out.
+    hidden: bool,
     module: &'static str,
     type_name: &'static str,
     /// How it goes through the rows, and the function that its author wrote.
@@ -62,6 +64,8 @@ pub(in crate::dashboard) struct GoneView {
     name: String,
     /// The name as it is shown.
     shown: String,
+    /// Whether a search leaves it out.
+    hidden: bool,
     table: Option<String>,
     runs: RunsView,
 }
@@ -71,9 +75,18 @@ impl From<&BackfillSummary> for GoneView {
         Self {
             name: summary.backfill.clone(),
             shown: format::shortened(&summary.backfill, SHORT).0.into_owned(),
+            hidden: false,
             table: summary.table.as_deref().map(|table| format::visible(table).into_owned()),
             runs: summary.into(),
         }
+    }
+}
+
+impl GoneView {
+    /// Leaves it out where its name does not hold `wanted`, which is in lower case; whether it stays.
+    pub(in crate::dashboard) fn search(&mut self, wanted: &str) -> bool {
+        self.hidden = !self.shown.to_lowercase().contains(wanted);
+        !self.hidden
     }
 }
 
@@ -101,7 +114,8 @@ impl BackfillView {
         Self {
             name: info.name,
             description: info.description,
-            summary: info.description.lines().next().unwrap_or_default(),
+            text: [info.name, info.description, info.module].join("\n"),
+            hidden: false,
             module: info.module,
             type_name: info.type_name,
             mode: match info.mode {
@@ -123,6 +137,14 @@ impl BackfillView {
             concurrency: settings.concurrency,
             max_attempts: settings.max_attempts,
         }
+    }
+}
+
+impl BackfillView {
+    /// Leaves it out where nothing of it holds `wanted`, which is in lower case; whether it stays.
+    pub(in crate::dashboard) fn search(&mut self, wanted: &str) -> bool {
+        self.hidden = !self.text.to_lowercase().contains(wanted);
+        !self.hidden
     }
 }
 
