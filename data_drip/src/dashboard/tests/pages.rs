@@ -158,6 +158,19 @@ async fn lists_are_paged_by_key_and_filtered() {
     assert!(running.html.contains("id=\"batch-101\"") && !running.html.contains("id=\"batch-1\""));
 }
 
+/// The list of people ends at some number; a filter that is not in it would be lost with the next choice.
+#[tokio::test]
+async fn whoever_the_runs_are_filtered_by_can_be_seen_in_the_filter() {
+    let fake = Arc::new(Fake::new());
+    let known = get(&fake, "/backfill_runs?person=7%3C").await;
+    assert_eq!(known.html.matches("<option value=\"7&lt;\" selected>Ada").count(), 1);
+    assert_eq!(known.html.matches("<option value=\"7&lt;\"").count(), 1, "once");
+    let unknown = get(&fake, "/backfill_runs?person=4711").await;
+    assert!(unknown.html.contains("<option value=\"4711\" selected>4711</option>"), "{}", unknown.html);
+    let me = get(&fake, "/backfill_runs?person=1").await;
+    assert!(me.html.contains("<option value=\"1\" selected>Grace</option>"));
+}
+
 #[tokio::test]
 async fn an_empty_registry_says_how_to_link_backfills() {
     let fake = Arc::new(Fake { empty: true, ..Fake::new() });
