@@ -91,6 +91,33 @@ async fn an_error_is_opened_mended_and_retried() {
     host.stop().await;
 }
 
+/// An error that somebody reads stays when its batch leaves the list, with the row that says whose it is.
+#[tokio::test]
+async fn what_is_open_stays_with_its_row_and_says_that_it_left_the_list() {
+    let name = "what_is_open_stays_with_its_row_and_says_that_it_left_the_list";
+    let Some(browser) = Browser::start(name).await else { return };
+    let host = Host::start().await;
+    let run = host.drip.enqueue_named("utc_shifts", json!({})).await.unwrap();
+    host.drip.wait(run.id).await.unwrap();
+    browser.client.goto(&host.page("/backfill_runs/1?batch_status=failed")).await.unwrap();
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    browser.find("//details/summary[contains(., 'row 700')]").await.click().await.unwrap();
+    sqlx::query("INSERT INTO mended VALUES (1)").execute(&host.pool).await.unwrap();
+    host.drip.retry_failed_batches(run.id).await.unwrap();
+    browser.status("completed").await;
+    browser.find("//*[contains(., 'No batch is failed')]").await;
+    let rows = "[...document.querySelectorAll('.batches tbody tr')].map((e) => [e.id, e.classList.contains('past')])";
+    let kept = json!([["batch-2", true], ["batch-2-error", true]]);
+    assert_eq!(browser.run(&format!("return {rows}")).await, kept);
+    browser.find("//tr[@id='batch-2']/td[contains(., 'no longer in this list')]").await;
+    let words = "return document.body.textContent.split('no longer in this list').length - 1";
+    assert_eq!(browser.run(words).await, json!(1), "once for both");
+    browser.look("run-error-kept").await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
 /// What cannot be undone takes a choice: neither Enter nor a second click makes it.
 #[tokio::test]
 async fn a_question_is_asked_once_and_the_way_back_has_the_focus() {
@@ -128,6 +155,8 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     browser.run(MARK).await;
     let percent = "Number(document.querySelector('.gauge .bar')?.getAttribute('aria-valuenow') ?? 0)";
     browser.until("it moves", &format!("{percent} > 3")).await;
+    // Between two batches nothing is in flight, and the page does not jump.
+    browser.find("//section[@aria-labelledby='flight-title']/ul/li[.='Nothing just now.']").await;
     browser.look("run-running").await;
     let before = browser.run(&format!("return {percent}")).await;
     browser.until("it moves on", &format!("{percent} > {before}")).await;

@@ -47,8 +47,12 @@ const key = (node) => (node.nodeType === Node.ELEMENT_NODE && node.id) || '';
 const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
 // In the reader's hands: removed from a list that follows what happens, it would vanish under their eyes. Without an id it
 // could not come back into its place; and what is asked for anew, as a preview is, is shown as it was answered.
-const inUse = (node) => key(node) !== '' && node.closest('[data-live]') !== null
-  && (node.contains(document.activeElement) || node.matches('details[open]') || node.querySelector('details[open]') !== null);
+const inUse = (node) => key(node) !== '' && node.closest('[data-live]') !== null && together(node).some(held);
+const held = (node) => node.contains(document.activeElement) || node.matches('details[open]')
+  || node.querySelector('details[open]') !== null;
+// A row, and the rows that belong to it.
+const together = (node) => ('pair' in node.dataset
+  ? [...node.parentNode.children].filter((other) => other.dataset.pair === node.dataset.pair) : [node]);
 
 function attributes(from, to) {
   // What is open and what is closed is the reader's.
@@ -99,9 +103,20 @@ const left = new Map();
 function drop(node) {
   const next = node.nextSibling;
   if (key(node) && node.nodeName === 'DETAILS') left.set(key(node), node.open);
-  if (inUse(node)) node.classList.add('past');
+  if (inUse(node)) outdate(node);
   else node.remove();
   return next;
+}
+
+// Says of what is kept that it is not in the list any more; an update that brings it back takes that away.
+function outdate(node) {
+  if (node.classList.contains('past')) return;
+  node.classList.add('past');
+  // Of rows that belong together the first one says so.
+  const first = together(node)[0];
+  if (!node.matches('tr, li') || (first !== node && first.classList.contains('past'))) return;
+  const word = Object.assign(document.createElement('span'), { className: 'tag', textContent: 'no longer in this list' });
+  (node.querySelector('.state, [colspan]') ?? node).append(' ', word);
 }
 
 function swap(id, html) {
