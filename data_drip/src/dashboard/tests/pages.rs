@@ -542,6 +542,17 @@ async fn a_preview_says_what_would_happen_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_preview_says_what_its_last_key_is_of_and_why_it_shows_no_rows() {
+    let fake = Arc::new(Fake::new());
+    let whole = post(&fake, "/backfill_runs/preview", "backfill=recount_orders").await.text();
+    assert!(whole.contains("Last key not found") && !whole.contains("No rows are shown"), "{whole}");
+    let fake = Arc::new(Fake { no_samples: true, ..Fake::new() });
+    let trial = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&limit=5").await.text();
+    assert!(trial.contains("Last key of all rows not found"), "a limited run does not get that far: {trial}");
+    assert!(trial.contains("No rows are shown: they were not found in time"), "{trial}");
+}
+
+#[tokio::test]
 async fn a_strip_counts_runs_by_status() {
     let fake = Arc::new(Fake::new());
     let text = get(&fake, "/backfill_runs").await.text();
