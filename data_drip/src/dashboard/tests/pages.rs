@@ -92,6 +92,7 @@ async fn a_long_error_is_cut_in_the_list_and_whole_on_its_page() {
     let list = get(&fake, "/backfill_runs/6").await;
     assert!(list.html.len() < 100_000, "{}", list.html.len());
     assert!(list.text().contains("The whole error"));
+    assert!(list.text().contains("1,000 planned"), "what failed processed nothing: {}", list.text());
     assert!(list.text().contains("row 1017: the local time 2013-11-03 01:00 is ambiguous"));
     let batch = get(&fake, "/backfill_runs/6/batches/6").await;
     assert!(batch.html.len() > 1_000_000);
