@@ -258,6 +258,19 @@ async fn the_form_has_an_input_for_every_kind() {
     }
 }
 
+/// The list of backfills asks for no more than the form does: a list of boxes may stay empty.
+#[tokio::test]
+async fn the_same_options_are_marked_as_required_in_the_list_as_in_the_form() {
+    let mut fake = Fake::new();
+    let teams = fake.infos[0].fields.iter_mut().find(|field| field.name == "teams").unwrap();
+    (teams.required, teams.default) = (true, None);
+    let fake = Arc::new(fake);
+    let list = get(&fake, "/backfills").await.text();
+    assert!(list.contains("teams, token* (* required)") && list.contains("department*"), "{list}");
+    let form = get(&fake, "/backfill_runs/new?backfill=add_role_to_employee").await.text();
+    assert!(form.contains("teams reject") && form.contains("token *") && form.contains("* required"), "{form}");
+}
+
 #[tokio::test]
 async fn a_form_becomes_a_run() {
     let fake = Arc::new(Fake::new());

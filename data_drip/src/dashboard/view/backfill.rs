@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{SHORT, shown};
 use crate::api::{BackfillSummary, Defaults};
 use crate::backfill::Mode;
+use crate::dashboard::form::must_be_given;
 use crate::dashboard::format::{self, Moment};
 use crate::options::{DEFAULT_QUEUE, Field, Kind};
 use crate::registry::BackfillInfo;
@@ -165,7 +166,7 @@ impl From<&Field> for FieldSummary {
                 Kind::Select { .. } => "one of a list",
                 Kind::MultiSelect { .. } => "any of a list",
             },
-            required: field.required,
+            required: must_be_given(field),
             masked: field.masked,
             default: field.default.as_ref().filter(|_| !field.masked).map(shown),
             help: field.help,
