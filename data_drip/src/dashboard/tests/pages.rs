@@ -524,7 +524,9 @@ async fn a_run_shows_its_speed_its_failures_and_what_is_in_flight() {
     let running = get(&fake, "/backfill_runs/3").await;
     assert_eq!(running.html.matches("<svg viewBox=").count(), 2, "two charts");
     assert_eq!(running.html.matches("<li id=\"flight-").count(), 4);
-    assert!(running.text().contains("to "), "the time left is a range");
+    assert!(running.text().contains("Remaining – Elapsed"), "its latest slices are idle: no end is in sight");
+    let list = get(&fake, "/backfill_runs").await.text();
+    assert!(list.contains("about 6 min left"), "no finer than it is known: {list}");
     let failed = get(&fake, "/backfill_runs/6").await;
     assert!(failed.text().contains("5× row 1017: the local time 2013-11-03 01:00 is ambiguous first in batch 1"));
     let newest = get(&fake, "/backfill_runs/3?order=newest").await;
