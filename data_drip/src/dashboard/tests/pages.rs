@@ -596,3 +596,12 @@ async fn what_code_said_is_shown_with_its_batch_and_what_was_dropped_is_counted(
     assert_eq!(batch.html.matches("<li id=\"log-").count(), 5);
     assert_eq!(get(&fake, "/backfill_runs/3?level=loud").await.status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn a_log_without_lines_says_whether_some_may_come() {
+    let fake = Arc::new(Fake { silent: true, ..Fake::new() });
+    let running = get(&fake, "/backfill_runs/3").await.text();
+    assert!(running.contains("Nothing yet; lines are there when their batch has ended."), "{running}");
+    let completed = get(&fake, "/backfill_runs/5").await.text();
+    assert!(completed.contains("Nothing was said.") && !completed.contains("Nothing yet;"), "{completed}");
+}
