@@ -33,9 +33,9 @@
 //!
 //! # What it promises
 //! There is one gate: every request but those for the stylesheet passes the host's function before it reaches a page,
-//! and whoever may only look is refused every unsafe method there. Requests that browsers send from other sites are
-//! refused. Pages need no JavaScript, load nothing from elsewhere and say so in their `Content-Security-Policy`.
-//! Masked options are never sent.
+//! and whoever may only look is refused every unsafe method there. Unsafe methods are also refused to what browsers send
+//! from other sites; a link leads here from anywhere. Pages need no JavaScript, load nothing from elsewhere and say so in
+//! their `Content-Security-Policy`. Masked options are never sent.
 //!
 //! # The API
 //! The same reads and actions are JSON under `api/v1`, described by the file served at `api/v1/openapi.json`.
