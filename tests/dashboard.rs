@@ -93,6 +93,8 @@ struct Host {
     _folder: TempDir,
 }
 
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
 struct Page {
     status: StatusCode,
     headers: HeaderMap,
@@ -338,12 +340,25 @@ async fn the_hosts_refusal_is_sent_as_it_is() {
 async fn a_host_with_an_open_page_shuts_down() {
     let host = Host::new().await;
     let worker = host.work();
+    shuts_down_with_an_open_page(&host, |signal| worker.shutdown_on(signal)).await;
+}
+
+#[tokio::test]
+async fn a_host_without_a_worker_and_with_an_open_page_shuts_down() {
+    let host = Host::new().await;
+    shuts_down_with_an_open_page(&host, |signal| host.drip.end_streams_on(signal)).await;
+}
+
+async fn shuts_down_with_an_open_page<F>(host: &Host, shutdown: impl FnOnce(BoxFuture) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (shut_down, signal) = tokio::sync::oneshot::channel::<()>();
-    let stop = worker.shutdown_on(async {
+    let stop = shutdown(Box::pin(async {
         let _ = signal.await;
-    });
+    }));
     let app = host.app();
     let server = tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stop).await });
 
