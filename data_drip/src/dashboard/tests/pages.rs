@@ -571,9 +571,25 @@ async fn a_preview_says_what_its_last_key_is_of_and_why_it_shows_no_rows() {
 #[tokio::test]
 async fn a_strip_counts_runs_by_status() {
     let fake = Arc::new(Fake::new());
-    let text = get(&fake, "/backfill_runs").await.text();
-    let strip = "3 running 1 enqueued 2 scheduled 4 paused 12 failed, last 7 days 1,290 completed, last 7 days";
+    let page = get(&fake, "/backfill_runs").await;
+    let text = page.text();
+    let strip = "3 running 1 enqueued 2 scheduled 4 paused 12 failed, last 7 days all failed runs \
+                 1,290 completed, last 7 days all completed runs";
     assert!(text.contains(strip), "{text}");
+    // The list behind a link has as many runs as the link says.
+    let html = decoded(&page.html);
+    let failed: Vec<_> = html.split("href=\"/backfill_runs?status=failed\">").skip(1).collect();
+    assert!(failed.len() == 1 && failed[0].starts_with("all<"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_question_says_how_many_batches_are_in_flight_in_words() {
+    let fake = Arc::new(Fake::new());
+    assert!(get(&fake, "/backfill_runs/3/stop").await.text().contains("Batches in flight (4) are rolled back at once."));
+    for question in ["/backfill_runs/1/stop", "/backfill_runs/1/pause"] {
+        let text = get(&fake, question).await.text();
+        assert!(text.contains("in flight (just now none)") && !text.contains("(0)"), "{text}");
+    }
 }
 
 #[tokio::test]
