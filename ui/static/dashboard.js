@@ -153,6 +153,9 @@ function refusal(answer, page) {
 const POLL = 5000;
 const PATIENCE = 10000;
 const RETRY_STREAM = 60000;
+const REFUSED = {
+  401: 'your session may have ended', 403: 'no access any more', 404: 'not there any more', 503: 'the database does not answer',
+};
 
 function follow(url) {
   const beat = document.getElementById('beat');
@@ -204,10 +207,13 @@ function follow(url) {
     if (Date.now() - since > RETRY_STREAM) return open();
     try {
       const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
-      if (answer.redirected || !answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      for (const part of page.querySelectorAll('[data-live]')) swap(part.id, part.innerHTML);
-      show('polling', 'every 5 s');
+      if (answer.redirected || !answer.ok) {
+        show('away', answer.redirected ? 'your session may have ended' : REFUSED[answer.status] ?? `refused: ${answer.status}`);
+      } else {
+        for (const part of page.querySelectorAll('[data-live]')) swap(part.id, part.innerHTML);
+        show('polling', 'every 5 s');
+      }
     } catch {
       show('away', 'no answer');
     }
