@@ -158,6 +158,13 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     // Between two batches nothing is in flight, and the page does not jump.
     browser.find("//section[@aria-labelledby='flight-title']/ul/li[.='Nothing just now.']").await;
     browser.look("run-running").await;
+    // For whom moving things are a trouble, none moves.
+    let moves = "getComputedStyle(document.querySelector('h1 .status'), '::before').animationName";
+    assert_eq!(browser.run(&format!("return {moves}")).await, "drip");
+    let still = json!({ "features": [{ "name": "prefers-reduced-motion", "value": "reduce" }] });
+    browser.devtools("Emulation.setEmulatedMedia", still).await;
+    assert_eq!(browser.run(&format!("return {moves}")).await, "none");
+    browser.scheme("light").await;
     let before = browser.run(&format!("return {percent}")).await;
     browser.until("it moves on", &format!("{percent} > {before}")).await;
     assert_eq!(browser.run("return window.mark").await, "still here", "the page was loaded anew");
@@ -189,6 +196,7 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     browser.look("runs").await;
     host.drip.stop(run.id).now().await.unwrap();
     assert_eq!(host.drip.wait(run.id).await.unwrap().status, RunStatus::Stopped);
+    browser.find(&format!("//*[@id='said'][.='Run {} is stopped']", run.id)).await;
     browser.find(&format!("//tr[@id='run-{}']//a", run.id)).await.click().await.unwrap();
     browser.act("Delete…", &format!("Delete run {}", run.id)).await;
     browser.find("//h1[.='Runs']").await;
@@ -210,7 +218,18 @@ async fn a_page_is_followed_without_streams() {
     browser.find("//*[@id='beat'][contains(@class, 'polling')]").await;
     host.drip.pause(run.id).await.unwrap();
     browser.status("paused").await;
+    browser.find(&format!("//*[@id='said'][.='Run {} is paused']", run.id)).await;
     assert_eq!(browser.run("return window.mark").await, "still here");
+    // Who is signed out sees why nothing happens any more, and hears it once.
+    host.sign_in(false);
+    browser.find("//*[@id='beat'][@class='beat away'][.='your session may have ended']").await;
+    browser.find("//*[@id='said'][.='This page stands still: your session may have ended']").await;
+    host.sign_in(true);
+    browser.find("//*[@id='beat'][@class='beat polling'][.='every 5 s']").await;
+    browser.find("//*[@id='said'][.='This page follows again']").await;
+    host.drip.stop(run.id).await.unwrap();
+    host.drip.delete(run.id).await.unwrap();
+    browser.find("//*[@id='beat'][.='not there any more']").await;
     browser.close().await;
     host.stop().await;
 }

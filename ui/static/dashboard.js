@@ -129,14 +129,18 @@ function swap(id, html) {
     const marks = document.createNodeIterator(root, NodeFilter.SHOW_COMMENT);
     for (let mark = marks.nextNode(); mark; mark = marks.nextNode()) mark.remove();
   }
-  const before = part.querySelector('[data-say]')?.textContent;
+  const before = sentences(part);
   children(part, next.content);
   times(part);
-  const after = part.querySelector('[data-say]')?.textContent;
-  if (after && after !== before) say(after);
+  const news = sentences(part).filter((sentence) => !before.includes(sentence));
+  if (news.length > 0) say(news.length > 3 ? `${news.length} changes` : news.join('. '));
 }
 
-// For those who do not see what changes: a change of status, not every number.
+// For those who do not see what changes: a change of status, not every number. What has left its list is no news.
+function sentences(part) {
+  return [...part.querySelectorAll('[data-say]:not(.past)')].map((element) => element.dataset.say || element.textContent);
+}
+
 function say(text) {
   document.getElementById('said').textContent = text;
 }
@@ -162,6 +166,7 @@ function follow(url) {
   let source = null;
   let timer = 0;
   let over = false;
+  let lost = false;
 
   function show(state, text) {
     beat.hidden = false;
@@ -169,10 +174,22 @@ function follow(url) {
     if (beat.textContent !== text) beat.textContent = text;
   }
 
+  // What is lost, and that it is back, is said once.
+  function tell(state, text) {
+    show(state, text);
+    if (lost !== (state === 'away')) say(lost ? 'This page follows again' : `This page stands still: ${text}`);
+    lost = state === 'away';
+  }
+
+  function calm() {
+    clearTimeout(timer);
+    timer = 0;
+  }
+
   function halt() {
     source?.close();
     source = null;
-    clearTimeout(timer);
+    calm();
   }
 
   function open() {
@@ -181,13 +198,13 @@ function follow(url) {
     // A proxy that collects a stream lets it open and then says nothing.
     timer = setTimeout(poll, PATIENCE, Date.now());
     source.addEventListener('parts', (event) => {
-      clearTimeout(timer);
+      calm();
       for (const { id, html } of JSON.parse(event.data).parts) swap(id, html);
-      show('live', 'live');
+      tell('live', 'live');
     });
     source.addEventListener('away', () => {
-      clearTimeout(timer);
-      show('away', 'the database does not answer');
+      calm();
+      tell('away', 'the database does not answer');
     });
     source.addEventListener('gone', () => {
       over = true;
@@ -197,8 +214,10 @@ function follow(url) {
     });
     source.addEventListener('error', () => {
       // Closed for good: refused, or no stream at all. Otherwise the browser connects again by itself.
-      if (source?.readyState === EventSource.CLOSED) poll(Date.now());
-      else show('polling', 'connecting');
+      if (source?.readyState === EventSource.CLOSED) return poll(Date.now());
+      show('polling', 'connecting');
+      timer ||= setTimeout(poll, PATIENCE, Date.now());
+      return undefined;
     });
   }
 
@@ -209,13 +228,13 @@ function follow(url) {
       const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
       if (answer.redirected || !answer.ok) {
-        show('away', answer.redirected ? 'your session may have ended' : REFUSED[answer.status] ?? `refused: ${answer.status}`);
+        tell('away', answer.redirected ? 'your session may have ended' : REFUSED[answer.status] ?? `refused: ${answer.status}`);
       } else {
         for (const part of page.querySelectorAll('[data-live]')) swap(part.id, part.innerHTML);
-        show('polling', 'every 5 s');
+        tell('polling', 'every 5 s');
       }
     } catch {
-      show('away', 'no answer');
+      tell('away', 'no answer');
     }
     if (!document.hidden) timer = setTimeout(poll, POLL, since);
   }
