@@ -86,7 +86,17 @@ async fn a_refused_form_keeps_what_was_typed() {
     browser.find("//label[contains(., 'Active only')]/input").await.click().await.unwrap();
     browser.click("Start run").await;
     browser.find("//*[@role='alert'][contains(., 'no records to process')]").await;
+    browser.until("the message has the focus", "document.activeElement.matches('.banner[role=alert]')").await;
     browser.look("new-refused").await;
+    let wrong = "const e = document.getElementById('batch_size'); e.min = ''; e.value = '0'; \
+                 document.querySelector('.run-form .primary').click()";
+    browser.run(wrong).await;
+    browser.find("//*[@role='alert']//a[.='Batch size']").await.click().await.unwrap();
+    browser.until("the field has the focus", "document.activeElement.id === 'batch_size'").await;
+    browser.run("document.getElementById('batch_size').value = '100'").await;
+    browser.field("Token").await.send_keys("hunter2").await.unwrap();
+    browser.click("Start run").await;
+    browser.find("//*[@role='alert'][contains(., 'no records to process')]").await;
     assert_eq!(browser.field("Age").await.prop("value").await.unwrap().as_deref(), Some("33"));
     let ticked = browser.find("//label[contains(., 'Active only')]/input").await.is_selected().await.unwrap();
     assert!(!ticked, "unticked was forgotten");

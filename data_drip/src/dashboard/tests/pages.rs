@@ -333,6 +333,8 @@ async fn a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_where() {
     assert!(page.text().contains("must be a whole number, not"));
     assert!(page.text().contains("nonsense: is unknown"), "an error without a field is at the top");
     assert!(page.html.contains("aria-invalid=\"true\""));
+    assert!(html.contains("role=\"alert\" tabindex=\"-1\" autofocus>"), "who cannot see it is led there");
+    assert!(html.contains("<li><a href=\"#option-age\">age</a> must be a whole number, not"), "{html}");
 }
 
 #[tokio::test]
@@ -553,7 +555,7 @@ async fn a_preview_says_what_would_happen_and_writes_nothing() {
     assert!(page.html.contains("value=\"77\""), "the form is kept");
     assert!(!page.html.contains("<script>alert"), "a sampled cell became markup");
     let missing = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&batch_size=many").await;
-    assert!(missing.text().contains("Not known as long as something is missing or wrong: must be a whole number"));
+    assert!(missing.text().contains("Not known as long as something is missing or wrong: Batch size must be a whole number"));
     assert!(fake.created.lock().unwrap().is_empty());
 }
 
