@@ -498,7 +498,9 @@ async fn what_a_search_leaves_out_is_hidden_and_not_gone() {
     let none = get(&fake, "/backfill_runs/new?search=nobody").await;
     assert!(!shown(&none.html, "<li", "add_role_to_employee") && none.html.contains("id=\"picks-none\">"));
     // Any line of the description, here the third.
-    for (search, role, orders) in [("safe+to+REPEAT", true, false), ("counts+the", false, true), ("nobody", false, false)] {
+    for (search, role, orders) in
+        [("safe+to+REPEAT", true, false), ("counts+the", false, true), ("nobody", false, false)]
+    {
         let page = get(&fake, &format!("/backfills?search={search}")).await;
         let tag = "<article class=\"card backfill\"";
         assert_eq!(shown(&page.html, tag, "add_role_to_employee"), role, "{search}");
@@ -555,7 +557,11 @@ async fn a_preview_says_what_would_happen_and_writes_nothing() {
     assert!(page.html.contains("value=\"77\""), "the form is kept");
     assert!(!page.html.contains("<script>alert"), "a sampled cell became markup");
     let missing = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&batch_size=many").await;
-    assert!(missing.text().contains("Not known as long as something is missing or wrong: Batch size must be a whole number"));
+    assert!(
+        missing
+            .text()
+            .contains("Not known as long as something is missing or wrong: Batch size must be a whole number")
+    );
     assert!(fake.created.lock().unwrap().is_empty());
 }
 
@@ -587,7 +593,9 @@ async fn a_strip_counts_runs_by_status() {
 #[tokio::test]
 async fn a_question_says_how_many_batches_are_in_flight_in_words() {
     let fake = Arc::new(Fake::new());
-    assert!(get(&fake, "/backfill_runs/3/stop").await.text().contains("Batches in flight (4) are rolled back at once."));
+    assert!(
+        get(&fake, "/backfill_runs/3/stop").await.text().contains("Batches in flight (4) are rolled back at once.")
+    );
     for question in ["/backfill_runs/1/stop", "/backfill_runs/1/pause"] {
         let text = get(&fake, question).await.text();
         assert!(text.contains("in flight (just now none)") && !text.contains("(0)"), "{text}");
