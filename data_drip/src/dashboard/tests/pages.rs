@@ -528,7 +528,7 @@ async fn a_run_shows_its_speed_its_failures_and_what_is_in_flight() {
     let running = get(&fake, "/backfill_runs/3").await;
     assert_eq!(running.html.matches("<svg viewBox=").count(), 2, "two charts");
     assert_eq!(running.html.matches("<li id=\"flight-").count(), 4);
-    assert!(running.text().contains("Remaining – Elapsed"), "its latest slices are idle: no end is in sight");
+    assert!(running.html.contains("<dt>Remaining</dt><dd>–</dd>"), "its latest slices are idle: no end is in sight");
     let list = get(&fake, "/backfill_runs").await.text();
     assert!(list.contains("about 6 min left"), "no finer than it is known: {list}");
     let failed = get(&fake, "/backfill_runs/6").await;
@@ -568,11 +568,11 @@ async fn a_preview_says_what_would_happen_and_writes_nothing() {
 #[tokio::test]
 async fn a_preview_says_what_its_last_key_is_of_and_why_it_shows_no_rows() {
     let fake = Arc::new(Fake::new());
-    let whole = post(&fake, "/backfill_runs/preview", "backfill=recount_orders").await.text();
-    assert!(whole.contains("Last key not found") && !whole.contains("No rows are shown"), "{whole}");
+    let whole = post(&fake, "/backfill_runs/preview", "backfill=recount_orders").await.html;
+    assert!(whole.contains("<dt>Last key</dt>") && !whole.contains("No rows are shown"), "{whole}");
     let fake = Arc::new(Fake { no_samples: true, ..Fake::new() });
-    let trial = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&limit=5").await.text();
-    assert!(trial.contains("Last key of all rows not found"), "a limited run does not get that far: {trial}");
+    let trial = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&limit=5").await.html;
+    assert!(trial.contains("<dt>Last key of all rows</dt>"), "a limited run does not get that far: {trial}");
     assert!(trial.contains("No rows are shown: they were not found in time"), "{trial}");
 }
 
