@@ -67,11 +67,33 @@ impl Poisoned {
     }
 }
 
+/// Names its table wrong, or a column of it.
+#[backfill]
+struct Misspelt {
+    #[option(default = false)]
+    column: bool,
+    note: Option<String>,
+}
+
+#[backfill]
+impl Misspelt {
+    fn scope(&self) -> Scope {
+        if self.column { Scope::table("employees").columns(["id", "roll"]) } else { Scope::table("employes") }
+    }
+
+    async fn process_batch(&self, batch: &mut Batch<'_>) -> data_drip::Result {
+        batch.update_all().set("role", "x").execute().await?;
+        Ok(())
+    }
+}
+
 struct Host {
     drip: DataDrip,
     pool: SqlitePool,
     _folder: TempDir,
 }
+
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Page {
     status: StatusCode,
@@ -196,6 +218,34 @@ async fn what_the_form_got_wrong_comes_back_beside_it() {
     assert!(host.drip.runs().await.unwrap().is_empty());
 }
 
+/// A scope that names what is not there is refused with the message, on the form, its preview and in JSON alike.
+#[tokio::test]
+async fn a_scope_that_names_what_is_not_there_is_refused_and_says_so() {
+    let host = Host::new().await;
+    for (column, text) in [("false", "there is no table `employes`"), ("true", "has no column `roll`")] {
+        let form = format!("backfill=misspelt&options[column]={column}&options[note]=kept&batch_size=7");
+        let refused = host.post("/backfill_runs", &form).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.html);
+        for part in [text, "did you mean", "value=\"kept\"", "value=\"7\""] {
+            assert!(refused.html.contains(part), "{part} is not in {}", refused.html);
+        }
+        let preview = host.post("/backfill_runs/preview", &form).await;
+        assert_eq!(preview.status, StatusCode::OK);
+        let panel = preview.html.split_once("id=\"preview\"").unwrap().1;
+        assert!(panel.contains(text), "{panel}");
+        for path in ["/api/v1/backfill_runs", "/api/v1/backfill_runs/preview"] {
+            let body = format!("{{\"backfill\": \"misspelt\", \"options\": {{\"column\": {column}}}}}");
+            let request = Request::post(format!("/data_drip{path}")).header("x-user", "ada");
+            let request = request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap();
+            let answer = host.send(request).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", answer.html);
+            assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
+            assert!(answer.html.contains(text), "{}", answer.html);
+        }
+    }
+    assert!(host.drip.runs().await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn the_same_run_twice_is_a_conflict_that_names_the_first() {
     let host = Host::new().await;
@@ -290,12 +340,25 @@ async fn the_hosts_refusal_is_sent_as_it_is() {
 async fn a_host_with_an_open_page_shuts_down() {
     let host = Host::new().await;
     let worker = host.work();
+    shuts_down_with_an_open_page(&host, |signal| worker.shutdown_on(signal)).await;
+}
+
+#[tokio::test]
+async fn a_host_without_a_worker_and_with_an_open_page_shuts_down() {
+    let host = Host::new().await;
+    shuts_down_with_an_open_page(&host, |signal| host.drip.end_streams_on(signal)).await;
+}
+
+async fn shuts_down_with_an_open_page<F>(host: &Host, shutdown: impl FnOnce(BoxFuture) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (shut_down, signal) = tokio::sync::oneshot::channel::<()>();
-    let stop = worker.shutdown_on(async {
+    let stop = shutdown(Box::pin(async {
         let _ = signal.await;
-    });
+    }));
     let app = host.app();
     let server = tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stop).await });
 

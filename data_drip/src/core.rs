@@ -63,7 +63,7 @@ pub(crate) struct Signals {
     flights: Mutex<HashMap<BatchId, Flight>>,
     /// Runs that are being stopped now, by how many requests: none of their batches may begin.
     halted: Mutex<HashMap<RunId, u32>>,
-    /// The host is shutting down: event streams end.
+    /// The host is shutting down: event streams end. Cancelled by a worker's shutdown, or by the dashboard's own.
     pub(crate) closing: CancellationToken,
 }
 

@@ -160,7 +160,9 @@ impl Browser {
 
     /// What axe-core finds wrong on the page: rule, what it asks for, and where.
     pub(crate) async fn barriers(&self) -> Vec<String> {
-        self.run(include_str!("vendor/axe.min.js")).await;
+        if self.run("return window.axe === undefined").await == Value::Bool(true) {
+            self.run(include_str!("vendor/axe.min.js")).await;
+        }
         let script = "const done = arguments[arguments.length - 1]; \
             axe.run(document, { resultTypes: ['violations'] }).then((found) => done(found.violations.flatMap((rule) => \
             rule.nodes.map((node) => `${rule.id}: ${rule.help}: ${node.target} ${node.failureSummary}`))), \
@@ -199,24 +201,40 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", feature).await;
     }
 
-    /// The page in light and dark, wide and narrow: none may be wider than its window, none may have a barrier for
-    /// whoever does not see or does not point. Pictures of them go to `target/tmp/screenshots`.
+    /// Neighbours of the page that are printed over one another.
+    async fn collisions(&self) -> Value {
+        let script = "const blocks = 'main :is(p, h1, h2, h3, dl, ul, ol, section, form, nav, figure, div)'; \
+            const seen = [...document.querySelectorAll(blocks)].filter((e) => e.checkVisibility() && !e.closest('.unseen')); \
+            const meets = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 \
+                && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1; \
+            return seen.filter((e) => e.nextElementSibling && seen.includes(e.nextElementSibling) \
+                && meets(e.getBoundingClientRect(), e.nextElementSibling.getBoundingClientRect())) \
+                .map((e) => e.outerHTML.slice(0, 200))";
+        self.run(script).await
+    }
+
+    /// The page in light and dark, from narrow to great: none may be wider than its window, nothing may be printed over
+    /// something else, none may have a barrier for whoever does not see or does not point. Pictures of them go to
+    /// `target/tmp/screenshots`.
     pub(crate) async fn look(&self, name: &str) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
         std::fs::create_dir_all(&folder).expect("a folder for pictures");
         for scheme in ["light", "dark"] {
             self.scheme(scheme).await;
-            for (size, width, height) in [("wide", 1280, 900), ("narrow", 360, 780)] {
+            for (size, width, height) in [("great", 1920, 1080), ("wide", 1280, 900), ("narrow", 360, 780)] {
                 self.width(width, height).await;
                 let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
                 assert_eq!(self.run(overflow).await, 0, "{name} is too wide for {width} pixels");
+                assert_eq!(self.collisions().await, json!([]), "{name} at {width} pixels");
                 let body = json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } });
                 let shot = self.client.issue_cmd(Session { path: "goog/cdp/execute", body }).await.expect("a picture");
                 let png = base64(shot["data"].as_str().expect("it is text"));
                 std::fs::write(folder.join(format!("{name}-{scheme}-{size}.png")), png).expect("it can be kept");
+                if size != "great" {
+                    let barriers = self.barriers().await;
+                    assert!(barriers.is_empty(), "{name}, {scheme}, {size}: {}", barriers.join("\n"));
+                }
             }
-            let barriers = self.barriers().await;
-            assert!(barriers.is_empty(), "{name}, {scheme}: {}", barriers.join("\n"));
         }
         self.scheme("light").await;
         self.width(1280, 900).await;

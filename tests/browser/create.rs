@@ -54,6 +54,21 @@ async fn a_run_is_created_by_keyboard_alone() {
     browser
         .until("only what matches is shown", "document.querySelectorAll('.backfill:not([hidden])').length === 1")
         .await;
+    // What the server has left out is found as well, by any line of its text.
+    browser.client.goto(&host.page("/backfills?search=nonesuch")).await.unwrap();
+    assert!(browser.text().await.contains("No backfill matches."));
+    let search = browser.find("//input[@type='search']").await;
+    search.clear().await.unwrap();
+    search.send_keys("safe to repeat").await.unwrap();
+    browser.find("//article[not(@hidden)]//h2[.='add_role']").await;
+    let shown = "return [document.querySelectorAll('.backfill:not([hidden])').length, document.getElementById('cards-none').hidden]";
+    assert_eq!(browser.run(shown).await, json!([1, true]));
+    browser.client.goto(&host.page("/backfill_runs/new?search=nonesuch")).await.unwrap();
+    assert!(browser.text().await.contains("No backfill matches."));
+    let search = browser.find("//input[@type='search']").await;
+    search.clear().await.unwrap();
+    search.send_keys("recou").await.unwrap();
+    browser.find("//li[@class='chosen'][contains(., 'recount_orders')]").await;
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.close().await;
     host.stop().await;
@@ -71,7 +86,17 @@ async fn a_refused_form_keeps_what_was_typed() {
     browser.find("//label[contains(., 'Active only')]/input").await.click().await.unwrap();
     browser.click("Start run").await;
     browser.find("//*[@role='alert'][contains(., 'no records to process')]").await;
+    browser.until("the message has the focus", "document.activeElement.matches('.banner[role=alert]')").await;
     browser.look("new-refused").await;
+    let wrong = "const e = document.getElementById('batch_size'); e.min = ''; e.value = '0'; \
+                 document.querySelector('.run-form .primary').click()";
+    browser.run(wrong).await;
+    browser.find("//*[@role='alert']//a[.='Batch size']").await.click().await.unwrap();
+    browser.until("the field has the focus", "document.activeElement.id === 'batch_size'").await;
+    browser.run("document.getElementById('batch_size').value = '100'").await;
+    browser.field("Token").await.send_keys("hunter2").await.unwrap();
+    browser.click("Start run").await;
+    browser.find("//*[@role='alert'][contains(., 'no records to process')]").await;
     assert_eq!(browser.field("Age").await.prop("value").await.unwrap().as_deref(), Some("33"));
     let ticked = browser.find("//label[contains(., 'Active only')]/input").await.is_selected().await.unwrap();
     assert!(!ticked, "unticked was forgotten");
@@ -155,6 +180,50 @@ async fn a_run_is_scheduled_in_the_readers_time_zone() {
     host.stop().await;
 }
 
+#[tokio::test]
+async fn a_time_to_come_has_two_units() {
+    let Some(browser) = Browser::start("a_time_to_come_has_two_units").await else { return };
+    let host = Host::start().await;
+    let later = |ahead: i64| chrono::Utc::now() + chrono::TimeDelta::seconds(ahead);
+    let soon = 9 * 3600 - 30;
+    host.drip.enqueue_named("recount_orders", json!({})).start_at(later(soon)).await.unwrap();
+    host.drip.enqueue_named("utc_shifts", json!({})).start_at(later(2 * 86400 + 3 * 3600 + 60)).await.unwrap();
+    browser.client.goto(&host.page("/backfill_runs")).await.unwrap();
+    browser.find("//tr[@id='run-1']//div[normalize-space()='starts in 8 h 59 min']").await;
+    browser.find("//tr[@id='run-2']//div[normalize-space()='starts in 2 d 3 h']").await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=recount_orders")).await.unwrap();
+    browser.find("//label[contains(., 'At a time')]/input").await.click().await.unwrap();
+    let at = later(soon).format("%Y-%m-%dT%H:%M:%S");
+    let typed = format!(
+        "const e = document.getElementById('start_at'); e.value = '{at}'; \
+         document.querySelector('[name=zone]').value = ''; e.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+    );
+    browser.run(&typed).await;
+    browser.find("//*[@data-when][contains(., 'in 8 h 59 min.')]").await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+/// A browser does not send a form with half a date in it; where it is hidden, nobody would know why nothing happens.
+#[tokio::test]
+async fn half_a_start_time_does_not_keep_a_run_from_starting_now() {
+    let Some(browser) = Browser::start("half_a_start_time_does_not_keep_a_run_from_starting_now").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=archive_orders")).await.unwrap();
+    browser.find("//label[contains(., 'At a time')]/input").await.click().await.unwrap();
+    browser.field("Start at").await.send_keys("12").await.unwrap();
+    let half = "document.getElementById('start_at').validity.badInput";
+    browser.until("half of it is typed", half).await;
+    browser.find("//label[contains(., 'Now')]/input").await.click().await.unwrap();
+    browser.click("Start run").await;
+    browser.status("completed").await;
+    assert_eq!(host.drip.run(RunId(1)).await.unwrap().start_at, None);
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
 /// An update does not open again what the reader has closed, nor close what is open, nor touch what is typed.
 #[tokio::test]
 async fn what_the_reader_closed_stays_closed() {
@@ -174,6 +243,69 @@ async fn what_the_reader_closed_stays_closed() {
     assert_eq!(browser.run(&format!("return {open}")).await, before);
     assert_eq!(browser.field("Limit").await.prop("value").await.unwrap().as_deref(), Some("120"));
     assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+/// Rows of what was typed before must not stand below the answer to what is typed now.
+#[tokio::test]
+async fn a_preview_shows_what_matches_now_and_nothing_of_before() {
+    let Some(browser) = Browser::start("a_preview_shows_what_matches_now_and_nothing_of_before").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=add_role&options[department]=Sales")).await.unwrap();
+    let one = "document.querySelectorAll('#preview .sample tbody').length === 1";
+    browser.until("rows are shown", one).await;
+    browser.find("//*[@id='preview']//summary[contains(., 'One batch: ')]").await.click().await.unwrap();
+    browser.field("Department").await.send_keys("man").await.unwrap();
+    browser.find("//*[@id='preview']//*[contains(., 'No row matches')]").await;
+    let gone = "document.querySelectorAll('#preview .sample, #preview .foretold, #preview .past').length === 0";
+    browser.until("nothing is left of the rows", gone).await;
+    browser.look("new-none-matches").await;
+    let department = browser.field("Department").await;
+    department.clear().await.unwrap();
+    department.send_keys("Sales").await.unwrap();
+    browser.find("//*[@id='preview']//*[contains(@class, 'big')][.='2,000']").await;
+    browser.until("rows are shown once", one).await;
+    let open = "[...document.querySelectorAll('#preview details')].map((e) => e.open)";
+    assert_eq!(browser.run(&format!("return {open}")).await, json!([false, true, true]), "open as they were left");
+
+    // The same run is active, and then it is not.
+    let active = host.drip.enqueue_named("add_role", json!({ "department": "Sales" }));
+    let active = active.start_at(chrono::Utc::now() + chrono::TimeDelta::days(1)).await.unwrap();
+    let again = "document.getElementById('batch_size').dispatchEvent(new Event('input', { bubbles: true }))";
+    browser.run(again).await;
+    browser.find("//*[@id='preview']/*[@class='banner'][contains(., 'The same run is active')]").await;
+    browser.run("document.querySelector('#preview .banner a').focus()").await;
+    host.drip.stop(active.id).await.unwrap();
+    browser.run(again).await;
+    browser.until("the banner is gone", "document.querySelector('#preview .banner') === null").await;
+    browser.until("rows are shown once", one).await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+/// A number that was right for something else must not stay beside the form.
+#[tokio::test]
+async fn a_preview_that_is_not_answered_says_why() {
+    let Some(browser) = Browser::start("a_preview_that_is_not_answered_says_why").await else { return };
+    let host = Host::start().await;
+    browser.client.goto(&host.page("/backfill_runs/new?backfill=add_role&options[department]=Sales")).await.unwrap();
+    browser.find("//*[@id='preview']//*[contains(@class, 'big')][.='2,000']").await;
+    host.sign_in(false);
+    browser.field("Limit").await.send_keys("5").await.unwrap();
+    browser.find("//*[@id='preview'][contains(., 'No answer.') and contains(., 'Your session may have ended')]").await;
+    browser.find("//*[@id='preview'][not(contains(., '2,000'))]").await;
+    browser.look("new-signed-out").await;
+    host.sign_in(true);
+    // More than a form may send: refused with a page of its own.
+    let long = "const e = document.getElementById('option-department'); e.value = 'x'.repeat(300000); \
+                e.dispatchEvent(new Event('input', { bubbles: true }))";
+    browser.run(long).await;
+    browser.find("//*[@id='preview'][contains(., 'No answer.') and contains(., '256 KiB at most')]").await;
+    browser.run(&long.replace("'x'.repeat(300000)", "'Sales'")).await;
+    browser.find("//*[@id='preview']//*[contains(@class, 'foretold')][contains(., 'of 2,000')]").await;
+    browser.find("//*[@id='preview'][not(contains(., 'No answer'))]").await;
     browser.close().await;
     host.stop().await;
 }

@@ -1,8 +1,12 @@
 //! A host application with the dashboard, on a port of its own, and the backfills that the tests run.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::request::Parts;
+use axum::response::Redirect;
 use axum::routing::get;
 use data_drip::Backfiller;
 use data_drip::dashboard::Access;
@@ -156,6 +160,7 @@ pub(crate) struct Host {
     pub(crate) pool: SqlitePool,
     pub(crate) drip: DataDrip,
     pub(crate) origin: String,
+    signed_in: Arc<AtomicBool>,
     shut_down: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
     _folder: TempDir,
@@ -186,10 +191,17 @@ impl Host {
         let drip = DataDrip::builder(pool.clone()).build().await.unwrap();
         let worker = drip.start();
         let drip_of_host = drip.clone();
-        let who = async || Access::Act(Backfiller::new(7, "Grace Hopper"));
+        let signed_in = Arc::new(AtomicBool::new(true));
+        let session = Arc::clone(&signed_in);
+        let who = move |_: Parts| {
+            let signed_in = session.load(Ordering::Relaxed);
+            let grace = Access::Act(Backfiller::new(7, "Grace Hopper"));
+            async move { signed_in.then_some(grace).ok_or_else(|| Redirect::to("/login")) }
+        };
         let look = async || Access::Look(Backfiller::new(8, "Ada Lovelace"));
         let app = Router::new()
             .route("/", get(async || "the host itself"))
+            .route("/login", get(async || "who are you?"))
             .merge(drip.dashboard_at("/data_drip", who))
             .nest("/look", drip.dashboard(look));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -199,12 +211,17 @@ impl Host {
             let _ = signal.await;
         });
         let server = tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stop).await });
-        Self { pool, drip: drip_of_host, origin, shut_down, server, _folder: folder }
+        Self { pool, drip: drip_of_host, origin, signed_in, shut_down, server, _folder: folder }
     }
 
     /// The address of a page for who may act.
     pub(crate) fn page(&self, path: &str) -> String {
         format!("{}/data_drip{path}", self.origin)
+    }
+
+    /// Ends the session of who may act, or begins it anew.
+    pub(crate) fn sign_in(&self, yes: bool) {
+        self.signed_in.store(yes, Ordering::Relaxed);
     }
 
     /// Shuts down as a host does, whatever is still open.

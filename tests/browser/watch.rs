@@ -5,6 +5,7 @@ use std::time::Duration;
 use data_drip::RunId;
 use data_drip::RunStatus;
 use fantoccini::Locator;
+use fantoccini::key::Key;
 use serde_json::json;
 
 use crate::chromium::Browser;
@@ -90,6 +91,61 @@ async fn an_error_is_opened_mended_and_retried() {
     host.stop().await;
 }
 
+/// An error that somebody reads stays when its batch leaves the list, with the row that says whose it is.
+#[tokio::test]
+async fn what_is_open_stays_with_its_row_and_says_that_it_left_the_list() {
+    let name = "what_is_open_stays_with_its_row_and_says_that_it_left_the_list";
+    let Some(browser) = Browser::start(name).await else { return };
+    let host = Host::start().await;
+    let run = host.drip.enqueue_named("utc_shifts", json!({})).await.unwrap();
+    host.drip.wait(run.id).await.unwrap();
+    browser.client.goto(&host.page("/backfill_runs/1?batch_status=failed")).await.unwrap();
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    browser.find("//details/summary[contains(., 'row 700')]").await.click().await.unwrap();
+    sqlx::query("INSERT INTO mended VALUES (1)").execute(&host.pool).await.unwrap();
+    host.drip.retry_failed_batches(run.id).await.unwrap();
+    browser.status("completed").await;
+    browser.find("//*[contains(., 'No batch is failed')]").await;
+    let rows = "[...document.querySelectorAll('.batches tbody tr')].map((e) => [e.id, e.classList.contains('past')])";
+    let kept = json!([["batch-2", true], ["batch-2-error", true]]);
+    assert_eq!(browser.run(&format!("return {rows}")).await, kept);
+    browser.find("//tr[@id='batch-2']/td[contains(., 'no longer in this list')]").await;
+    let words = "return document.body.textContent.split('no longer in this list').length - 1";
+    assert_eq!(browser.run(words).await, json!(1), "once for both");
+    browser.look("run-error-kept").await;
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
+/// What cannot be undone takes a choice: neither Enter nor a second click makes it.
+#[tokio::test]
+async fn a_question_is_asked_once_and_the_way_back_has_the_focus() {
+    let name = "a_question_is_asked_once_and_the_way_back_has_the_focus";
+    let Some(browser) = Browser::start(name).await else { return };
+    let host = Host::start().await;
+    let tomorrow = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    let run = host.drip.enqueue_named("recount_orders", json!({})).start_at(tomorrow).await.unwrap();
+    browser.client.goto(&host.page(&format!("/backfill_runs/{}", run.id))).await.unwrap();
+    browser.find("//*[@id='beat'][@class='beat live']").await;
+    let twice = "const link = document.getElementById('act-stop'); link.focus(); link.click(); link.click()";
+    let focused = "document.activeElement.matches('dialog[open] [data-dismiss]')";
+    for key in [Key::Escape, Key::Enter] {
+        browser.run(twice).await;
+        browser.until("the way back has the focus", focused).await;
+        // The answer to a second question would be there by now as well.
+        browser.run("return fetch(location.href).then(() => null)").await;
+        assert_eq!(browser.run("return document.querySelectorAll('dialog').length").await, 1);
+        browser.press(key).await;
+        browser.until("the question is gone", "document.querySelector('dialog') === null").await;
+        browser.until("the focus is back", "document.activeElement.id === 'act-stop'").await;
+    }
+    assert_eq!(host.drip.run(run.id).await.unwrap().status, RunStatus::Pending);
+    assert_eq!(browser.console().await, Vec::<String>::new());
+    browser.close().await;
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     let Some(browser) = Browser::start("a_run_is_steered_and_the_host_ends_with_the_page_open").await else { return };
@@ -99,7 +155,16 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     browser.run(MARK).await;
     let percent = "Number(document.querySelector('.gauge .bar')?.getAttribute('aria-valuenow') ?? 0)";
     browser.until("it moves", &format!("{percent} > 3")).await;
+    // Between two batches nothing is in flight, and the page does not jump.
+    browser.find("//section[@aria-labelledby='flight-title']/ul/li[.='Nothing just now.']").await;
     browser.look("run-running").await;
+    // For whom moving things are a trouble, none moves.
+    let moves = "getComputedStyle(document.querySelector('h1 .status'), '::before').animationName";
+    assert_eq!(browser.run(&format!("return {moves}")).await, "drip");
+    let still = json!({ "features": [{ "name": "prefers-reduced-motion", "value": "reduce" }] });
+    browser.devtools("Emulation.setEmulatedMedia", still).await;
+    assert_eq!(browser.run(&format!("return {moves}")).await, "none");
+    browser.scheme("light").await;
     let before = browser.run(&format!("return {percent}")).await;
     browser.until("it moves on", &format!("{percent} > {before}")).await;
     assert_eq!(browser.run("return window.mark").await, "still here", "the page was loaded anew");
@@ -131,6 +196,7 @@ async fn a_run_is_steered_and_the_host_ends_with_the_page_open() {
     browser.look("runs").await;
     host.drip.stop(run.id).now().await.unwrap();
     assert_eq!(host.drip.wait(run.id).await.unwrap().status, RunStatus::Stopped);
+    browser.find(&format!("//*[@id='said'][.='Run {} is stopped']", run.id)).await;
     browser.find(&format!("//tr[@id='run-{}']//a", run.id)).await.click().await.unwrap();
     browser.act("Delete…", &format!("Delete run {}", run.id)).await;
     browser.find("//h1[.='Runs']").await;
@@ -152,7 +218,18 @@ async fn a_page_is_followed_without_streams() {
     browser.find("//*[@id='beat'][contains(@class, 'polling')]").await;
     host.drip.pause(run.id).await.unwrap();
     browser.status("paused").await;
+    browser.find(&format!("//*[@id='said'][.='Run {} is paused']", run.id)).await;
     assert_eq!(browser.run("return window.mark").await, "still here");
+    // Who is signed out sees why nothing happens any more, and hears it once.
+    host.sign_in(false);
+    browser.find("//*[@id='beat'][@class='beat away'][.='your session may have ended']").await;
+    browser.find("//*[@id='said'][.='This page stands still: your session may have ended']").await;
+    host.sign_in(true);
+    browser.find("//*[@id='beat'][@class='beat polling'][.='every 5 s']").await;
+    browser.find("//*[@id='said'][.='This page follows again']").await;
+    host.drip.stop(run.id).await.unwrap();
+    host.drip.delete(run.id).await.unwrap();
+    browser.find("//*[@id='beat'][.='not there any more']").await;
     browser.close().await;
     host.stop().await;
 }

@@ -10,14 +10,19 @@ const thisYear = new Intl.DateTimeFormat('en-GB', { month: 'short', day: 'numeri
 
 // Times: the server's are in UTC; readers get their own zone, or how long ago it was.
 
-const STEPS = [[60, 1, 's'], [3600, 60, 'min'], [86400, 3600, 'h'], [Infinity, 86400, 'd']];
+const UNITS = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
 
 function ago(seconds) {
   const size = Math.abs(seconds);
   if (size < 5) return seconds >= 0 ? 'just now' : 'in a moment';
-  const [, unit, word] = STEPS.find(([below]) => size < below);
+  const first = UNITS.findIndex(([unit]) => size >= unit);
+  const [unit, word] = UNITS[first];
   const count = `${Math.floor(size / unit)} ${word}`;
-  return seconds >= 0 ? `${count} ago` : `in ${count}`;
+  if (seconds >= 0) return `${count} ago`;
+  // Of a time to come, half an hour more or less matters.
+  const [less, small] = UNITS[first + 1] ?? [1, ''];
+  const rest = Math.floor((size % unit) / less);
+  return rest ? `in ${count} ${rest} ${small}` : `in ${count}`;
 }
 
 function local(at, now) {
@@ -40,9 +45,14 @@ function times(root) {
 
 const key = (node) => (node.nodeType === Node.ELEMENT_NODE && node.id) || '';
 const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
-// In the reader's hands: removed from the list, it would vanish under their eyes.
-const inUse = (node) => node.nodeType === Node.ELEMENT_NODE
-  && (node.contains(document.activeElement) || node.matches('details[open]') || node.querySelector('details[open]') !== null);
+// In the reader's hands: removed from a list that follows what happens, it would vanish under their eyes. Without an id it
+// could not come back into its place; and what is asked for anew, as a preview is, is shown as it was answered.
+const inUse = (node) => key(node) !== '' && node.closest('[data-live]') !== null && together(node).some(held);
+const held = (node) => node.contains(document.activeElement) || node.matches('details[open]')
+  || node.querySelector('details[open]') !== null;
+// A row, and the rows that belong to it.
+const together = (node) => ('pair' in node.dataset
+  ? [...node.parentNode.children].filter((other) => other.dataset.pair === node.dataset.pair) : [node]);
 
 function attributes(from, to) {
   // What is open and what is closed is the reader's.
@@ -75,6 +85,7 @@ function children(from, to) {
     while (place && key(place) && !wanted.has(key(place))) place = drop(place);
     const old = key(next) ? known.get(key(next)) : place && alike(place, next) ? place : null;
     if (!old) {
+      if (left.has(key(next))) next.open = left.get(key(next));
       from.insertBefore(next, place);
     } else {
       if (old !== place) from.insertBefore(old, place);
@@ -85,12 +96,27 @@ function children(from, to) {
   while (place) place = drop(place);
 }
 
+// How the reader left what is gone for now, by id: it may come back.
+const left = new Map();
+
 // Takes a node away, or leaves it as long as the reader is at it; the next one.
 function drop(node) {
   const next = node.nextSibling;
-  if (inUse(node)) node.classList.add('past');
+  if (key(node) && node.nodeName === 'DETAILS') left.set(key(node), node.open);
+  if (inUse(node)) outdate(node);
   else node.remove();
   return next;
+}
+
+// Says of what is kept that it is not in the list any more; an update that brings it back takes that away.
+function outdate(node) {
+  if (node.classList.contains('past')) return;
+  node.classList.add('past');
+  // Of rows that belong together the first one says so.
+  const first = together(node)[0];
+  if (!node.matches('tr, li') || (first !== node && first.classList.contains('past'))) return;
+  const word = Object.assign(document.createElement('span'), { className: 'tag', textContent: 'no longer in this list' });
+  (node.querySelector('.state, [colspan]') ?? node).append(' ', word);
 }
 
 function swap(id, html) {
@@ -103,16 +129,27 @@ function swap(id, html) {
     const marks = document.createNodeIterator(root, NodeFilter.SHOW_COMMENT);
     for (let mark = marks.nextNode(); mark; mark = marks.nextNode()) mark.remove();
   }
-  const before = part.querySelector('[data-say]')?.textContent;
+  const before = sentences(part);
   children(part, next.content);
   times(part);
-  const after = part.querySelector('[data-say]')?.textContent;
-  if (after && after !== before) say(after);
+  const news = sentences(part).filter((sentence) => !before.includes(sentence));
+  if (news.length > 0) say(news.length > 3 ? `${news.length} changes` : news.join('. '));
 }
 
-// For those who do not see what changes: a change of status, not every number.
+// For those who do not see what changes: a change of status, not every number. What has left its list is no news.
+function sentences(part) {
+  return [...part.querySelectorAll('[data-say]:not(.past)')].map((element) => element.dataset.say || element.textContent);
+}
+
 function say(text) {
   document.getElementById('said').textContent = text;
+}
+
+// Why an answer is not the page that was asked for, in words.
+function refusal(answer, page) {
+  if (answer.redirected) return 'Your session may have ended: reload the page.';
+  const said = page.querySelector('.problem h1 + p')?.textContent;
+  return said ?? `The application answered with ${answer.status}.`;
 }
 
 // Live: a stream of what changes; where none gets through, the page is fetched now and then instead.
@@ -120,12 +157,16 @@ function say(text) {
 const POLL = 5000;
 const PATIENCE = 10000;
 const RETRY_STREAM = 60000;
+const REFUSED = {
+  401: 'your session may have ended', 403: 'no access any more', 404: 'not there any more', 503: 'the database does not answer',
+};
 
 function follow(url) {
   const beat = document.getElementById('beat');
   let source = null;
   let timer = 0;
   let over = false;
+  let lost = false;
 
   function show(state, text) {
     beat.hidden = false;
@@ -133,10 +174,22 @@ function follow(url) {
     if (beat.textContent !== text) beat.textContent = text;
   }
 
+  // What is lost, and that it is back, is said once.
+  function tell(state, text) {
+    show(state, text);
+    if (lost !== (state === 'away')) say(lost ? 'This page follows again' : `This page stands still: ${text}`);
+    lost = state === 'away';
+  }
+
+  function calm() {
+    clearTimeout(timer);
+    timer = 0;
+  }
+
   function halt() {
     source?.close();
     source = null;
-    clearTimeout(timer);
+    calm();
   }
 
   function open() {
@@ -145,13 +198,13 @@ function follow(url) {
     // A proxy that collects a stream lets it open and then says nothing.
     timer = setTimeout(poll, PATIENCE, Date.now());
     source.addEventListener('parts', (event) => {
-      clearTimeout(timer);
+      calm();
       for (const { id, html } of JSON.parse(event.data).parts) swap(id, html);
-      show('live', 'live');
+      tell('live', 'live');
     });
     source.addEventListener('away', () => {
-      clearTimeout(timer);
-      show('away', 'the database does not answer');
+      calm();
+      tell('away', 'the database does not answer');
     });
     source.addEventListener('gone', () => {
       over = true;
@@ -161,8 +214,10 @@ function follow(url) {
     });
     source.addEventListener('error', () => {
       // Closed for good: refused, or no stream at all. Otherwise the browser connects again by itself.
-      if (source?.readyState === EventSource.CLOSED) poll(Date.now());
-      else show('polling', 'connecting');
+      if (source?.readyState === EventSource.CLOSED) return poll(Date.now());
+      show('polling', 'connecting');
+      timer ||= setTimeout(poll, PATIENCE, Date.now());
+      return undefined;
     });
   }
 
@@ -171,12 +226,15 @@ function follow(url) {
     if (Date.now() - since > RETRY_STREAM) return open();
     try {
       const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
-      if (answer.redirected || !answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      for (const part of page.querySelectorAll('[data-live]')) swap(part.id, part.innerHTML);
-      show('polling', 'every 5 s');
+      if (answer.redirected || !answer.ok) {
+        tell('away', answer.redirected ? 'your session may have ended' : REFUSED[answer.status] ?? `refused: ${answer.status}`);
+      } else {
+        for (const part of page.querySelectorAll('[data-live]')) swap(part.id, part.innerHTML);
+        tell('polling', 'every 5 s');
+      }
     } catch {
-      show('away', 'no answer');
+      tell('away', 'no answer');
     }
     if (!document.hidden) timer = setTimeout(poll, POLL, since);
   }
@@ -193,10 +251,18 @@ function follow(url) {
 
 // Questions before an action, in place.
 
+// The link whose question is being asked: one at a time, however often it is clicked.
+let asked = null;
+
 function ask(link) {
+  if (asked) return;
+  asked = link;
   const dialog = document.createElement('dialog');
   dialog.setAttribute('aria-labelledby', 'question');
-  const leave = () => { location.href = link.href; };
+  const leave = () => {
+    asked = null;
+    location.href = link.href;
+  };
   fetch(link.href, { headers: { accept: 'text/html' } }).then(async (answer) => {
     if (!answer.ok || answer.redirected) return leave();
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
@@ -204,7 +270,11 @@ function ask(link) {
     if (!question) return leave();
     times(question);
     dialog.append(document.importNode(question, true));
-    dialog.addEventListener('close', () => { dialog.remove(); link.focus(); });
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      asked = null;
+      link.focus();
+    });
     dialog.addEventListener('click', (event) => {
       if (event.target !== dialog && !event.target.closest('[data-dismiss]')) return;
       event.preventDefault();
@@ -212,6 +282,8 @@ function ask(link) {
     });
     document.body.append(dialog);
     dialog.showModal();
+    // Enter without a thought does nothing.
+    dialog.querySelector('[data-dismiss]')?.focus();
     return undefined;
   }).catch(leave);
 }
@@ -250,6 +322,7 @@ function filter(input) {
     none.hidden = left > 0;
   };
   input.addEventListener('input', look);
+  look();
 }
 
 // The letters of `wanted` in their order, anywhere in `text`; the fewer gaps, the better. `null` when one is missing.
@@ -399,6 +472,15 @@ function zoned(select) {
   tell();
 }
 
+// A time that is half typed and hidden by "Now" would keep the browser from sending the form, without a word.
+function scheduled(choice) {
+  const fields = choice.closest('.group').querySelectorAll('.start-at :is(input, select)');
+  const tell = () => fields.forEach((field) => { field.disabled = !choice.checked; });
+  choice.form.addEventListener('change', tell);
+  addEventListener('pageshow', tell);
+  tell();
+}
+
 // What a run would do, anew after each change of its form: as long as nobody types, and one question at a time.
 function preview(panel) {
   const form = document.getElementById(panel.dataset.preview);
@@ -413,14 +495,20 @@ function preview(panel) {
         method: 'POST', body: new URLSearchParams(new FormData(form)), signal: asking.signal,
       });
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      const found = page.getElementById('preview');
+      const found = answer.redirected ? null : page.getElementById('preview');
       if (found) swap('preview', found.innerHTML);
-      panel.removeAttribute('aria-busy');
+      else none(refusal(answer, page));
     } catch (error) {
       if (error.name === 'AbortError') return;
-      panel.textContent = 'No answer.';
-      panel.removeAttribute('aria-busy');
+      none('The application cannot be reached.');
     }
+    panel.removeAttribute('aria-busy');
+  }
+  // A number that was right for something else must not stay.
+  function none(reason) {
+    const [what, why] = ['No answer.', reason].map((text) => Object.assign(document.createElement('p'), { textContent: text }));
+    what.className = 'strong';
+    panel.replaceChildren(what, why);
   }
   const soon = () => {
     clearTimeout(timer);
@@ -432,6 +520,7 @@ function preview(panel) {
 }
 
 document.documentElement.classList.add('js');
+document.querySelectorAll('#start-at-choice').forEach(scheduled);
 document.querySelectorAll('[data-preview]').forEach(preview);
 document.querySelectorAll('input[data-filter]').forEach(filter);
 document.querySelectorAll('input[data-pick]').forEach(picker);

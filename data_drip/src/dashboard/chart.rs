@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::format::{self, Moment};
-use crate::api::{BatchDuration, Throughput};
+use crate::api::{BatchDuration, Slice, Throughput};
 use crate::run::Run;
 
 /// Width of a bar's place, and of the bar in it; charts are stretched to the width of the page.
@@ -58,25 +58,15 @@ impl Bars {
     }
 }
 
-/// Rows per second over the run's time; `None` before anything was committed.
+/// Rows per second over the run's time; `None` before anything was committed, and for a time shorter than a slice, of
+/// which a rate would be made up.
 pub(super) fn throughput(run: &Run, measured: &Throughput) -> Option<Bars> {
     let until = run.finished_at.unwrap_or(run.read_at);
     let span = run.started_at.and_then(|from| (until - from).to_std().ok()).unwrap_or_default();
-    let values: Vec<_> = measured
-        .busy
-        .iter()
-        .filter(|slice| slice.processed > 0)
-        .map(|slice| {
-            let begins = measured.width.saturating_mul(u32::try_from(slice.index).unwrap_or(u32::MAX));
-            let rate = rate(slice.processed, span.saturating_sub(begins), measured.width);
-            let begins = format::duration(begins);
-            let title =
-                format!("{} rows/s, {} batches, after {begins}", short_rate(rate), format::number(slice.batches));
-            (slice.index, rate, title)
-        })
-        .collect();
+    let busy = measured.busy.iter().filter(|slice| slice.processed > 0);
+    let values: Vec<_> = busy.map(|slice| value(slice, measured, span)).collect();
     let greatest = values.iter().map(|(_, rate, _)| *rate).fold(0.0, f64::max);
-    if values.is_empty() {
+    if values.is_empty() || span < measured.width {
         return None;
     }
     let top = format!("{} rows/s", short_rate(greatest));
@@ -89,11 +79,20 @@ pub(super) fn throughput(run: &Run, measured: &Throughput) -> Option<Bars> {
     Some(bars)
 }
 
-/// The last slice is not a whole one; of a very short one the rate would be made up.
-fn rate(processed: u64, passed: Duration, width: Duration) -> f64 {
+/// A slice's place, rate and words. The last one is not a whole one: its bar stands for its rows in the time of a whole
+/// slice, so that it is never higher than what was, and its words name no rate.
+fn value(slice: &Slice, measured: &Throughput, span: Duration) -> (u64, f64, String) {
+    let begins = measured.width.saturating_mul(u32::try_from(slice.index).unwrap_or(u32::MAX));
     #[expect(clippy::cast_precision_loss, reason = "a rate to be drawn")]
-    let processed = processed as f64;
-    processed / passed.clamp(width / 4, width).as_secs_f64()
+    let rate = slice.processed as f64 / measured.width.as_secs_f64();
+    let passed = span.saturating_sub(begins);
+    let words = if passed < measured.width {
+        format!("{} rows in {}", format::number(slice.processed), format::duration(passed))
+    } else {
+        format!("{} rows/s", short_rate(rate))
+    };
+    let title = format!("{words}, {} batches, after {}", format::number(slice.batches), format::duration(begins));
+    (slice.index, rate, title)
 }
 
 /// How long each of the latest batches took, the oldest of them first.
@@ -129,7 +128,6 @@ fn short_rate(rate: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Slice;
     use crate::dashboard::tests::running;
 
     #[test]
@@ -145,6 +143,24 @@ mod tests {
         assert_eq!(drawn, [(1, "0.0", "100.0"), (31, "50.0", "50.0")]);
         assert_eq!((chart.width, chart.top.as_str()), (500, "100 rows/s"));
         assert_eq!(chart.list[1].title, "50 rows/s, 2 batches, after 3.0 s");
+    }
+
+    /// A run that was over at once, or a slice that has only begun, would have any rate one likes.
+    #[test]
+    fn what_is_shorter_than_a_slice_makes_no_peak() {
+        let slice = |index| Slice { index, processed: 100, batches: 1 };
+        let mut run = running(1_000, 300, true);
+        let from = run.read_at - chrono::TimeDelta::milliseconds(2_010);
+        run.started_at = Some(from);
+        let width = Duration::from_secs(1);
+        let measured = Throughput { width, slices: 3, busy: vec![slice(0), slice(1), slice(2)] };
+        let chart = throughput(&run, &measured).unwrap();
+        assert_eq!(chart.top, "100 rows/s");
+        assert_eq!(chart.list[2].title, "100 rows in 10 ms, 1 batches, after 2.0 s");
+
+        run.finished_at = Some(from + chrono::TimeDelta::milliseconds(250));
+        let measured = Throughput { width, slices: 1, busy: vec![slice(0)] };
+        assert_eq!(throughput(&run, &measured), None);
     }
 
     #[test]

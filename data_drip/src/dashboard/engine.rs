@@ -114,6 +114,14 @@ pub(super) trait Engine: Send + Sync {
     fn runs(&self, filter: RunFilter) -> Answer<'_, Vec<Run>>;
     fn run(&self, id: RunId) -> Answer<'_, Run>;
     fn batches(&self, id: RunId, filter: BatchFilter) -> Answer<'_, Vec<RunBatch>>;
+    /// The batch at a position of a run.
+    fn batch_at(&self, id: RunId, position: u64) -> Answer<'_, Option<RunBatch>> {
+        Box::pin(async move {
+            let filter = BatchFilter { status: None, from: From::After(position.saturating_sub(1)), limit: 1 };
+            let found = self.batches(id, filter).await?;
+            Ok(found.into_iter().find(|batch| batch.position == position))
+        })
+    }
     fn events(&self, id: RunId) -> Answer<'_, Vec<RunEvent>>;
     fn throughput<'a>(&'a self, run: &'a Run) -> Answer<'a, Option<Throughput>>;
     /// How long the latest batches took.

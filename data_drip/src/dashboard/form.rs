@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, Utc};
 use serde_json::Value;
 
+pub(super) use self::field::must_be_given;
 use self::field::{Control, default_of, values_of};
 pub(super) use self::page::{Available, Choices, FormView};
 use super::engine::NewRun;

@@ -33,9 +33,9 @@
 //!
 //! # What it promises
 //! There is one gate: every request but those for the stylesheet passes the host's function before it reaches a page,
-//! and whoever may only look is refused every unsafe method there. Requests that browsers send from other sites are
-//! refused. Pages need no JavaScript, load nothing from elsewhere and say so in their `Content-Security-Policy`.
-//! Masked options are never sent.
+//! and whoever may only look is refused every unsafe method there. Unsafe methods are also refused to what browsers send
+//! from other sites; a link leads here from anywhere. Pages need no JavaScript, load nothing from elsewhere and say so in
+//! their `Content-Security-Policy`. Masked options are never sent.
 //!
 //! # The API
 //! The same reads and actions are JSON under `api/v1`, described by the file served at `api/v1/openapi.json`.
@@ -43,7 +43,7 @@
 //! With JavaScript, lists and runs follow what happens over server-sent events: the database is asked once per second what
 //! has changed, in one statement, whatever is watched and however many people watch it, and not at all when nobody does;
 //! a page is loaded when something on it has changed. The streams end when the host shuts down with
-//! [`Worker::shutdown_on`](crate::Worker::shutdown_on).
+//! [`Worker::shutdown_on`](crate::Worker::shutdown_on), in a process without a worker with [`DataDrip::end_streams_on`].
 
 mod api;
 mod assets;
@@ -109,6 +109,30 @@ impl<DB: Backend> DataDrip<DB> {
         S: Clone + Send + Sync + 'static,
     {
         Dashboard::new(self).router(who)
+    }
+
+    /// Resolves when `signal` has, and ends the event streams of open pages: what axum's `with_graceful_shutdown` takes in
+    /// a process without a worker. Otherwise an open page would hold the shutdown for as long as somebody watches it.
+    ///
+    /// A worker does this itself, in [`Worker::shutdown_on`](crate::Worker::shutdown_on).
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use data_drip::{DataDrip, backend::Backend};
+    /// # async fn host<DB: Backend>(drip: DataDrip<DB>, listener: tokio::net::TcpListener, app: Router) -> std::io::Result<()> {
+    /// let ctrl_c = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    /// axum::serve(listener, app).with_graceful_shutdown(drip.end_streams_on(ctrl_c)).await
+    /// # }
+    /// ```
+    pub fn end_streams_on<F>(&self, signal: F) -> impl Future<Output = ()> + Send + use<DB, F>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let closing = self.core.signals.closing.clone();
+        async move {
+            signal.await;
+            closing.cancel();
+        }
     }
 
     /// The dashboard mounted at `path`, to be merged into the host's router; answers with and without trailing slash.

@@ -152,7 +152,8 @@ impl Problem {
                 text(),
                 "The run may have changed since you opened its page: look at it again.",
             ),
-            ErrorKind::Invalid | ErrorKind::Unsupported => Self::new(
+            // Past the start, what is set up wrong is a scope that names what the database does not have.
+            ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Configuration => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Refused",
                 text(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(super) use self::backfill::{BackfillView, GoneView};
-pub(super) use self::batch::BatchView;
+pub(super) use self::batch::{BatchView, took};
 use self::error::ErrorView;
 pub(super) use self::failure::FailureView;
 pub(super) use self::log::LogView;

@@ -25,11 +25,8 @@ pub(crate) async fn run(database: &Path, port: u16) -> anyhow::Result<()> {
     let drip = DataDrip::builder(weather::pool(database)).build().await?;
     let app = Router::new().route("/", get(index)).merge(drip.dashboard_at(DASHBOARD, who));
     println!("http://{}{DASHBOARD}", listener.local_addr()?);
-    // Open event streams would hold a graceful shutdown for as long as somebody watches a page: here they are cut off.
-    tokio::select! {
-        served = axum::serve(listener, app) => served?,
-        () = process::asked_to_end() => {}
-    }
+    // Here is no worker whose shutdown would end the event streams of open pages, which axum waits for.
+    axum::serve(listener, app).with_graceful_shutdown(drip.end_streams_on(process::asked_to_end())).await?;
     Ok(())
 }
 

@@ -1,10 +1,7 @@
 //! Everything that can be read.
 
-use std::collections::HashMap;
-
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
-use http::request::Parts;
+use axum::extract::{Path, State};
 use serde::Serialize;
 
 use super::query::{self, Query};
@@ -16,6 +13,7 @@ use crate::dashboard::auth::Actor;
 use crate::dashboard::engine::{BatchFilter, From, LogFilter, RunFilter};
 use crate::dashboard::format;
 use crate::dashboard::problem::Problem;
+use crate::dashboard::routes::Id;
 use crate::error::{Error, ErrorKind};
 use crate::logs::{LogId, LogLine, LogTotals};
 use crate::registry::BackfillInfo;
@@ -23,20 +21,6 @@ use crate::run::{Backfiller, RunBatch, RunId, WorkerInfo};
 use crate::store::runs::StatusCounts;
 
 type Answer<T> = Result<Json<T>, Problem>;
-
-/// `{id}` of a path; what is no number is no run.
-pub(super) struct Id(pub(super) RunId);
-
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(segments) = Path::<HashMap<String, String>>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Problem::no_such_page())?;
-        segments.get("id").and_then(|id| id.parse().ok()).map(Self).ok_or_else(Problem::no_such_page)
-    }
-}
 
 #[derive(Serialize)]
 pub(super) struct Backfills {
@@ -156,8 +140,7 @@ pub(super) async fn batch(
 
 async fn find_batch(app: &App, id: RunId, position: u64) -> Result<RunBatch, Problem> {
     app.run(id).await?;
-    let filter = BatchFilter { status: None, from: From::After(position.saturating_sub(1)), limit: 1 };
-    let found = app.batches(id, filter).await?.into_iter().find(|batch| batch.position == position);
+    let found = app.batch_at(id, position).await?;
     found.ok_or_else(|| unknown(format!("run {id} has no batch {position}")))
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::api::{BackfillSummary, Defaults, FailureGroup, Failures};
 use crate::backfill::Mode;
+use crate::dashboard::view::took;
 use crate::error::Report;
 use crate::key::Key;
 use crate::options::{Choice, DEFAULT_QUEUE, Field, Kind, Values};
@@ -236,7 +237,7 @@ pub(super) struct BatchView {
 impl From<RunBatch> for BatchView {
     fn from(batch: RunBatch) -> Self {
         let key = |key: &Key| key.values().map(str::to_owned).collect();
-        let took = batch.started_at.zip(batch.finished_at).and_then(|(from, to)| (to - from).to_std().ok());
+        let took = took(&batch);
         Self {
             id: batch.id.0,
             run_id: batch.run_id,

@@ -7,7 +7,6 @@ use http::{StatusCode, header};
 
 use super::body::Body;
 use super::query::{self, Query};
-use super::read::Id;
 use super::view::RunView;
 use crate::api::Preview;
 use crate::core::raw;
@@ -15,6 +14,7 @@ use crate::dashboard::App;
 use crate::dashboard::auth::Actor;
 use crate::dashboard::engine::{NewRun, Verb};
 use crate::dashboard::problem::Problem;
+use crate::dashboard::routes::Id;
 use crate::error::{Error, FieldError};
 use crate::run::{Run, RunId};
 

@@ -112,8 +112,7 @@ impl FieldView {
             help: field.help,
             input: input_type(field),
             step: step(field),
-            // A box always says something, and so does a list of them: see [`Field::required`].
-            required: field.required && !matches!(control, Control::Checkbox | Control::Checkboxes),
+            required: must_be_given(field),
             masked: field.masked,
             checked: value == "true",
             min: field.min.as_ref().map(text_of),
@@ -130,6 +129,12 @@ impl FieldView {
             value,
         }
     }
+}
+
+/// Whether the form takes no run without it. A box always says something, and so does a list of them: see
+/// [`Field::required`].
+pub(in crate::dashboard) fn must_be_given(field: &Field) -> bool {
+    field.required && !matches!(Control::of(field), Control::Checkbox | Control::Checkboxes)
 }
 
 fn quotes(message: &str, values: &[String]) -> bool {

@@ -164,22 +164,16 @@ impl Batches {
     }
 }
 
-async fn batch_at(app: &dyn Engine, run: &Run, position: u64) -> Result<Option<BatchId>, Error> {
-    let filter = BatchFilter { status: None, from: From::After(position.saturating_sub(1)), limit: 1 };
-    let found = app.batches(run.id, filter).await?;
-    Ok(found.iter().find(|batch| batch.position == position).map(|batch| batch.id))
-}
-
 impl Log {
     async fn load(app: &dyn Engine, run: &Run, query: &Query) -> Result<Self, Error> {
         let totals = app.log_totals(run.id).await?;
         let batch = match query.log_batch {
-            Some(position) => Some(batch_at(app, run, position).await?),
+            // A batch that is not there has said nothing.
+            Some(position) => Some(app.batch_at(run.id, position).await?.map_or(BatchId(0), |batch| batch.id)),
             None => None,
         };
         let filter = LogFilter {
-            // A batch that is not there has said nothing.
-            batch: batch.map(|found| found.unwrap_or(BatchId(0))),
+            batch,
             level: query.level,
             before: query.log_before,
             newest_first: true,

@@ -7,7 +7,7 @@ use crate::dashboard::engine::{Engine, RunFilter};
 use crate::dashboard::format;
 use crate::dashboard::view::{RunView, Who};
 use crate::error::Error;
-use crate::run::RunId;
+use crate::run::{Backfiller, Run, RunId};
 use crate::status::RunStatus;
 use crate::store::marks::Marked;
 use crate::store::runs::StatusCounts;
@@ -90,7 +90,7 @@ impl Page {
             backfill: query.backfill.clone(),
             person: query.person.clone(),
             search: query.search.clone(),
-            people: app.people().await?.iter().map(Who::from).collect(),
+            people: people(app, query, &runs).await?,
             filtered: query.status.is_some()
                 || query.backfill.is_some()
                 || query.person.is_some()
@@ -104,6 +104,19 @@ impl Page {
             moving,
         })
     }
+}
+
+/// Who can be filtered by. Whoever the list is filtered by is among them, also when they are not among the latest, or have
+/// no runs at all: then by the id that is in the address.
+async fn people(app: &dyn Engine, query: &Query, runs: &[Run]) -> Result<Vec<Who>, Error> {
+    let mut people = app.people().await?;
+    if let Some(id) = &query.person
+        && !people.iter().any(|person| person.id == *id)
+    {
+        let known = runs.iter().filter_map(|run| run.backfiller.as_ref()).find(|person| person.id == *id);
+        people.push(known.cloned().unwrap_or_else(|| Backfiller::new(id, id.as_str())));
+    }
+    Ok(people.iter().map(Who::from).collect())
 }
 
 /// Every backfill that there is code or a run for.

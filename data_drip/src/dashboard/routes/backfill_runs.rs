@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Id, Params};
 use crate::dashboard::auth::Visitor;
-use crate::dashboard::engine::{BatchFilter, From, LogFilter};
+use crate::dashboard::engine::{From, LogFilter};
 use crate::dashboard::page::{self, Topic, run, runs};
 use crate::dashboard::problem::Problem;
 use crate::dashboard::view::{BatchView, LogView, RunView};
@@ -86,9 +86,7 @@ pub(super) async fn batch(
         return Err(Problem::no_such_page().back_to("/backfill_runs", "Runs"));
     };
     let run = app.run(id).await?;
-    let filter = BatchFilter { status: None, from: From::After(position - 1), limit: 1 };
-    let batch = app.batches(id, filter).await?.into_iter().find(|batch| batch.position == position);
-    let Some(batch) = batch else {
+    let Some(batch) = app.batch_at(id, position).await? else {
         let missing = Error::new(ErrorKind::NotFound, format!("run {id} has no batch {position}"));
         return Err(Problem::from(missing).back_to(format!("/backfill_runs/{id}"), format!("Run {id}")));
     };

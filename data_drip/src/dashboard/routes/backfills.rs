@@ -17,6 +17,8 @@ struct Page {
     /// Those that have runs but no code here.
     gone: Vec<GoneView>,
     search: Option<String>,
+    /// Whether the search leaves any of them.
+    found: bool,
     /// Whether there is no backfill at all, whatever is searched for.
     nothing_linked: bool,
 }
@@ -24,26 +26,18 @@ struct Page {
 pub(super) async fn index(State(app): State<App>, visitor: Visitor, params: Params) -> Result<Response, Problem> {
     let search = params.text("search").map(str::to_owned);
     let wanted = search.as_deref().unwrap_or_default().trim().to_lowercase();
-    let matches = |text: &str| text.to_lowercase().contains(&wanted);
     let summaries = app.summaries().await?;
     let view = |info: &BackfillInfo| {
         let summary = summaries.iter().find(|summary| summary.backfill == info.name);
         BackfillView::new(info, app.defaults(info), app.table(info.name), summary)
     };
-    let backfills = app.backfills();
-    let page = Page {
-        nothing_linked: backfills.is_empty(),
-        backfills: backfills
-            .into_iter()
-            .filter(|info| [info.name, info.description, info.module].into_iter().any(matches))
-            .map(view)
-            .collect(),
-        gone: summaries
-            .iter()
-            .filter(|summary| app.backfill(&summary.backfill).is_none() && matches(&summary.backfill))
-            .map(GoneView::from)
-            .collect(),
-        search,
-    };
+    let mut backfills: Vec<_> = app.backfills().into_iter().map(view).collect();
+    let gone = summaries.iter().filter(|summary| app.backfill(&summary.backfill).is_none());
+    let mut gone: Vec<_> = gone.map(GoneView::from).collect();
+    // What does not match is hidden and not left out: the module searches anew in what is on the page.
+    let linked = backfills.iter_mut().map(|backfill| backfill.search(&wanted));
+    let found = linked.chain(gone.iter_mut().map(|gone| gone.search(&wanted))).filter(|found| *found).count() > 0;
+    let nothing_linked = backfills.is_empty();
+    let page = Page { backfills, gone, found, search, nothing_linked };
     templates::page("backfills/index.html", &visitor, &page)
 }

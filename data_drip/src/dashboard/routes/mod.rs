@@ -69,7 +69,7 @@ async fn no_such_page(visitor: Visitor, uri: Uri) -> Response {
 }
 
 /// `{id}` of a path; what is no number is no run.
-struct Id(RunId);
+pub(super) struct Id(pub(super) RunId);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;

@@ -24,6 +24,8 @@ struct Page {
     recent: Vec<Choice>,
     backfills: Vec<Choice>,
     search: Option<String>,
+    /// Whether the search leaves any of them.
+    found: bool,
     form: Option<FormView>,
     /// The run whose options the form was filled with.
     again: Option<RunId>,
@@ -36,6 +38,8 @@ struct Page {
 struct Choice {
     name: &'static str,
     description: &'static str,
+    /// Whether a search leaves it out.
+    hidden: bool,
 }
 
 pub(super) async fn new(State(app): State<App>, Actor(visitor): Actor, params: Params) -> Result<Response, Problem> {
@@ -65,9 +69,13 @@ async fn again(app: &App, visitor: &Visitor, id: RunId) -> Result<Response, Prob
 
 async fn picker(app: &App, visitor: &Visitor, search: Option<&str>) -> Result<Response, Problem> {
     let wanted = search.unwrap_or_default().trim().to_lowercase();
-    let choice = |info: &BackfillInfo| Choice { name: info.name, description: info.description };
-    let all: Vec<Choice> =
-        app.backfills().into_iter().filter(|info| info.name.to_lowercase().contains(&wanted)).map(choice).collect();
+    // What does not match is hidden and not left out: the module searches anew in what is on the page.
+    let choice = |info: &BackfillInfo| {
+        let hidden = !info.name.to_lowercase().contains(&wanted);
+        Choice { name: info.name, description: info.description, hidden }
+    };
+    let all: Vec<Choice> = app.backfills().into_iter().map(choice).collect();
+    let found = all.iter().any(|choice| !choice.hidden);
     // A list without that order is better than none.
     let recent = app.recent(&visitor.backfiller.id).await.unwrap_or_default();
     let recent: Vec<Choice> =
@@ -77,6 +85,7 @@ async fn picker(app: &App, visitor: &Visitor, search: Option<&str>) -> Result<Re
         recent,
         backfills: others,
         search: search.map(str::to_owned),
+        found,
         form: None,
         again: None,
         preview: None,
@@ -135,7 +144,8 @@ pub(super) async fn preview(
 /// What the form says about a refused run; an error that is none of the form's is the page's.
 fn refusal(error: Error, errors: &mut Vec<FieldError>) -> Result<StatusCode, Problem> {
     let status = match error.kind() {
-        ErrorKind::Invalid | ErrorKind::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        // A table or column that is not there is the code's mistake, and the person can tell whoever wrote it.
+        ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Configuration => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         // A page of its own would lose what was typed.
         ErrorKind::Database => {
@@ -195,6 +205,7 @@ fn page(
         recent: Vec::new(),
         backfills: Vec::new(),
         search: None,
+        found: false,
         form: Some(form),
         again,
         preview,

@@ -35,6 +35,10 @@ pub(super) struct Fake {
     pub(super) empty: bool,
     /// Lists have a few items only.
     pub(super) few: bool,
+    /// A preview shows no rows: not in time, or switched off.
+    pub(super) no_samples: bool,
+    /// No code has said anything.
+    pub(super) silent: bool,
     /// The database does not answer.
     pub(super) down: AtomicBool,
     /// How creating a run is refused.
@@ -234,7 +238,8 @@ impl Engine for Fake {
     }
 
     fn log_totals(&self, _: RunId) -> Answer<'_, LogTotals> {
-        self.answer(Ok(LogTotals { kept: 5, dropped: 7 }))
+        let (kept, dropped) = if self.silent { (0, 0) } else { (5, 7) };
+        self.answer(Ok(LogTotals { kept, dropped }))
     }
 
     fn workers(&self) -> Answer<'_, Vec<WorkerInfo>> {
@@ -266,7 +271,7 @@ impl Engine for Fake {
         self.refuse.map_or_else(Vec::new, |refuse| refuse().fields().to_vec())
     }
 
-    fn preview(&self, _: NewRun) -> Answer<'_, Preview> {
+    fn preview(&self, new: NewRun) -> Answer<'_, Preview> {
         let statement = |full_scan| PreviewStatement {
             sql: format!("SELECT * FROM orders WHERE note = '{HOSTILE}'"),
             plan: Some(Explanation {
@@ -283,15 +288,10 @@ impl Engine for Fake {
             to_process: RowCount { counted: 400_000, exact: false, estimate: Some(1_200_000) },
             batches: 12_000,
             batch_size: 100,
-            limit: None,
+            limit: new.limit,
             first_key: Some("1".to_owned()),
             last_key: None,
-            sample: Sample {
-                columns: vec!["id".to_owned(), "note".to_owned()],
-                columns_left_out: 3,
-                rows: vec![vec![Some("1".to_owned()), Some(HOSTILE.to_owned())], vec![Some("2".to_owned()), None]],
-                looked: true,
-            },
+            sample: if self.no_samples { Sample::default() } else { sample() },
             scope: statement(true),
             batch: statement(false),
             active_run: Some(RunId(3)),
@@ -313,6 +313,15 @@ impl Engine for Fake {
         }
         self.acted.lock().unwrap().push((verb, id, by.clone()));
         self.answer(Ok(run(id.0)))
+    }
+}
+
+fn sample() -> Sample {
+    Sample {
+        columns: vec!["id".to_owned(), "note".to_owned()],
+        columns_left_out: 3,
+        rows: vec![vec![Some("1".to_owned()), Some(HOSTILE.to_owned())], vec![Some("2".to_owned()), None]],
+        looked: true,
     }
 }
 

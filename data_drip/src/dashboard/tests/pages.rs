@@ -92,6 +92,7 @@ async fn a_long_error_is_cut_in_the_list_and_whole_on_its_page() {
     let list = get(&fake, "/backfill_runs/6").await;
     assert!(list.html.len() < 100_000, "{}", list.html.len());
     assert!(list.text().contains("The whole error"));
+    assert!(list.text().contains("1,000 planned"), "what failed processed nothing: {}", list.text());
     assert!(list.text().contains("row 1017: the local time 2013-11-03 01:00 is ambiguous"));
     let batch = get(&fake, "/backfill_runs/6/batches/6").await;
     assert!(batch.html.len() > 1_000_000);
@@ -156,6 +157,19 @@ async fn lists_are_paged_by_key_and_filtered() {
     assert!(decoded(&batches.html).contains("href=\"/backfill_runs/3?after=50#batches\""));
     let running = get(&fake, "/backfill_runs/3?batch_status=running").await;
     assert!(running.html.contains("id=\"batch-101\"") && !running.html.contains("id=\"batch-1\""));
+}
+
+/// The list of people ends at some number; a filter that is not in it would be lost with the next choice.
+#[tokio::test]
+async fn whoever_the_runs_are_filtered_by_can_be_seen_in_the_filter() {
+    let fake = Arc::new(Fake::new());
+    let known = get(&fake, "/backfill_runs?person=7%3C").await;
+    assert_eq!(known.html.matches("<option value=\"7&lt;\" selected>Ada").count(), 1);
+    assert_eq!(known.html.matches("<option value=\"7&lt;\"").count(), 1, "once");
+    let unknown = get(&fake, "/backfill_runs?person=4711").await;
+    assert!(unknown.html.contains("<option value=\"4711\" selected>4711</option>"), "{}", unknown.html);
+    let me = get(&fake, "/backfill_runs?person=1").await;
+    assert!(me.html.contains("<option value=\"1\" selected>Grace</option>"));
 }
 
 #[tokio::test]
@@ -244,6 +258,19 @@ async fn the_form_has_an_input_for_every_kind() {
     }
 }
 
+/// The list of backfills asks for no more than the form does: a list of boxes may stay empty.
+#[tokio::test]
+async fn the_same_options_are_marked_as_required_in_the_list_as_in_the_form() {
+    let mut fake = Fake::new();
+    let teams = fake.infos[0].fields.iter_mut().find(|field| field.name == "teams").unwrap();
+    (teams.required, teams.default) = (true, None);
+    let fake = Arc::new(fake);
+    let list = get(&fake, "/backfills").await.text();
+    assert!(list.contains("teams, token* (* required)") && list.contains("department*"), "{list}");
+    let form = get(&fake, "/backfill_runs/new?backfill=add_role_to_employee").await.text();
+    assert!(form.contains("teams reject") && form.contains("token *") && form.contains("* required"), "{form}");
+}
+
 #[tokio::test]
 async fn a_form_becomes_a_run() {
     let fake = Arc::new(Fake::new());
@@ -306,6 +333,8 @@ async fn a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_where() {
     assert!(page.text().contains("must be a whole number, not"));
     assert!(page.text().contains("nonsense: is unknown"), "an error without a field is at the top");
     assert!(page.html.contains("aria-invalid=\"true\""));
+    assert!(html.contains("role=\"alert\" tabindex=\"-1\" autofocus>"), "who cannot see it is led there");
+    assert!(html.contains("<li><a href=\"#option-age\">age</a> must be a whole number, not"), "{html}");
 }
 
 #[tokio::test]
@@ -449,8 +478,35 @@ async fn the_picker_puts_first_what_the_person_started_last() {
     let places = ["Yours, the latest first", "recount_orders", "All others", "add_role_to_employee"];
     let found: Vec<_> = places.iter().map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"))).collect();
     assert!(found.is_sorted(), "{text}");
-    let searched = get(&fake, "/backfill_runs/new?search=role").await.text();
-    assert!(searched.contains("add_role_to_employee") && !searched.contains("recount_orders"));
+}
+
+/// What a search leaves out is hidden, so that the module can find it when something else is typed.
+#[tokio::test]
+async fn what_a_search_leaves_out_is_hidden_and_not_gone() {
+    let fake = Arc::new(Fake::new());
+    let shown = |html: &str, tag: &str, name: &str| {
+        let html = decoded(html);
+        let (before, _) = html.split_once(&format!("data-text=\"{name}")).expect("it is on the page");
+        let rest = &html[before.len()..];
+        assert!(before.ends_with(&format!("{tag} ")), "{before}");
+        let (attributes, _) = rest.split_once('>').expect("its tag ends");
+        !attributes.ends_with(" hidden")
+    };
+    let picker = get(&fake, "/backfill_runs/new?search=ROLE").await;
+    assert!(shown(&picker.html, "<li", "add_role_to_employee") && !shown(&picker.html, "<li", "recount_orders"));
+    assert!(picker.html.contains("id=\"picks-none\" hidden"));
+    let none = get(&fake, "/backfill_runs/new?search=nobody").await;
+    assert!(!shown(&none.html, "<li", "add_role_to_employee") && none.html.contains("id=\"picks-none\">"));
+    // Any line of the description, here the third.
+    for (search, role, orders) in
+        [("safe+to+REPEAT", true, false), ("counts+the", false, true), ("nobody", false, false)]
+    {
+        let page = get(&fake, &format!("/backfills?search={search}")).await;
+        let tag = "<article class=\"card backfill\"";
+        assert_eq!(shown(&page.html, tag, "add_role_to_employee"), role, "{search}");
+        assert_eq!(shown(&page.html, tag, "recount_orders"), orders, "{search}");
+        assert_eq!(page.html.contains("id=\"cards-none\" hidden"), role || orders, "{search}");
+    }
 }
 
 #[tokio::test]
@@ -464,9 +520,6 @@ async fn backfills_say_where_they_work_and_what_became_of_them() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(text.contains("no code in this process"), "a backfill with runs alone");
-    let searched = get(&fake, "/backfills?search=counts+the").await;
-    assert!(searched.html.contains("id=\"recount_orders\"") && !searched.html.contains("id=\"add_role_to_employee\""));
-    assert!(get(&fake, "/backfills?search=nobody").await.text().contains("No backfill matches"));
 }
 
 #[tokio::test]
@@ -475,7 +528,9 @@ async fn a_run_shows_its_speed_its_failures_and_what_is_in_flight() {
     let running = get(&fake, "/backfill_runs/3").await;
     assert_eq!(running.html.matches("<svg viewBox=").count(), 2, "two charts");
     assert_eq!(running.html.matches("<li id=\"flight-").count(), 4);
-    assert!(running.text().contains("to "), "the time left is a range");
+    assert!(running.html.contains("<dt>Remaining</dt><dd>–</dd>"), "its latest slices are idle: no end is in sight");
+    let list = get(&fake, "/backfill_runs").await.text();
+    assert!(list.contains("about 6 min left"), "no finer than it is known: {list}");
     let failed = get(&fake, "/backfill_runs/6").await;
     assert!(failed.text().contains("5× row 1017: the local time 2013-11-03 01:00 is ambiguous first in batch 1"));
     let newest = get(&fake, "/backfill_runs/3?order=newest").await;
@@ -502,16 +557,49 @@ async fn a_preview_says_what_would_happen_and_writes_nothing() {
     assert!(page.html.contains("value=\"77\""), "the form is kept");
     assert!(!page.html.contains("<script>alert"), "a sampled cell became markup");
     let missing = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&batch_size=many").await;
-    assert!(missing.text().contains("Not known as long as something is missing or wrong: must be a whole number"));
+    assert!(
+        missing
+            .text()
+            .contains("Not known as long as something is missing or wrong: Batch size must be a whole number")
+    );
     assert!(fake.created.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_preview_says_what_its_last_key_is_of_and_why_it_shows_no_rows() {
+    let fake = Arc::new(Fake::new());
+    let whole = post(&fake, "/backfill_runs/preview", "backfill=recount_orders").await.html;
+    assert!(whole.contains("<dt>Last key</dt>") && !whole.contains("No rows are shown"), "{whole}");
+    let fake = Arc::new(Fake { no_samples: true, ..Fake::new() });
+    let trial = post(&fake, "/backfill_runs/preview", "backfill=recount_orders&limit=5").await.html;
+    assert!(trial.contains("<dt>Last key of all rows</dt>"), "a limited run does not get that far: {trial}");
+    assert!(trial.contains("No rows are shown: they were not found in time"), "{trial}");
 }
 
 #[tokio::test]
 async fn a_strip_counts_runs_by_status() {
     let fake = Arc::new(Fake::new());
-    let text = get(&fake, "/backfill_runs").await.text();
-    let strip = "3 running 1 enqueued 2 scheduled 4 paused 12 failed, last 7 days 1,290 completed, last 7 days";
+    let page = get(&fake, "/backfill_runs").await;
+    let text = page.text();
+    let strip = "3 running 1 enqueued 2 scheduled 4 paused 12 failed, last 7 days all failed runs \
+                 1,290 completed, last 7 days all completed runs";
     assert!(text.contains(strip), "{text}");
+    // The list behind a link has as many runs as the link says.
+    let html = decoded(&page.html);
+    let failed: Vec<_> = html.split("href=\"/backfill_runs?status=failed\">").skip(1).collect();
+    assert!(failed.len() == 1 && failed[0].starts_with("all<"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_question_says_how_many_batches_are_in_flight_in_words() {
+    let fake = Arc::new(Fake::new());
+    assert!(
+        get(&fake, "/backfill_runs/3/stop").await.text().contains("Batches in flight (4) are rolled back at once.")
+    );
+    for question in ["/backfill_runs/1/stop", "/backfill_runs/1/pause"] {
+        let text = get(&fake, question).await.text();
+        assert!(text.contains("in flight (just now none)") && !text.contains("(0)"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -533,4 +621,13 @@ async fn what_code_said_is_shown_with_its_batch_and_what_was_dropped_is_counted(
     let batch = get(&fake, "/backfill_runs/3/batches/1").await;
     assert_eq!(batch.html.matches("<li id=\"log-").count(), 5);
     assert_eq!(get(&fake, "/backfill_runs/3?level=loud").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_log_without_lines_says_whether_some_may_come() {
+    let fake = Arc::new(Fake { silent: true, ..Fake::new() });
+    let running = get(&fake, "/backfill_runs/3").await.text();
+    assert!(running.contains("Nothing yet; lines are there when their batch has ended."), "{running}");
+    let completed = get(&fake, "/backfill_runs/5").await.text();
+    assert!(completed.contains("Nothing was said.") && !completed.contains("Nothing yet;"), "{completed}");
 }

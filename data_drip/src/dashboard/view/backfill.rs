@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{SHORT, shown};
 use crate::api::{BackfillSummary, Defaults};
 use crate::backfill::Mode;
+use crate::dashboard::form::must_be_given;
 use crate::dashboard::format::{self, Moment};
 use crate::options::{DEFAULT_QUEUE, Field, Kind};
 use crate::registry::BackfillInfo;
@@ -16,8 +17,10 @@ use crate::run::RunId;
 pub(in crate::dashboard) struct BackfillView {
     name: &'static str,
     description: &'static str,
-    /// The first line of it.
-    summary: &'static str,
+    /// What a search looks at.
+    text: String,
+    /// Whether a search leaves it out.
+    hidden: bool,
     module: &'static str,
     type_name: &'static str,
     /// How it goes through the rows, and the function that its author wrote.
@@ -62,6 +65,8 @@ pub(in crate::dashboard) struct GoneView {
     name: String,
     /// The name as it is shown.
     shown: String,
+    /// Whether a search leaves it out.
+    hidden: bool,
     table: Option<String>,
     runs: RunsView,
 }
@@ -71,9 +76,18 @@ impl From<&BackfillSummary> for GoneView {
         Self {
             name: summary.backfill.clone(),
             shown: format::shortened(&summary.backfill, SHORT).0.into_owned(),
+            hidden: false,
             table: summary.table.as_deref().map(|table| format::visible(table).into_owned()),
             runs: summary.into(),
         }
+    }
+}
+
+impl GoneView {
+    /// Leaves it out where its name does not hold `wanted`, which is in lower case; whether it stays.
+    pub(in crate::dashboard) fn search(&mut self, wanted: &str) -> bool {
+        self.hidden = !self.shown.to_lowercase().contains(wanted);
+        !self.hidden
     }
 }
 
@@ -101,7 +115,8 @@ impl BackfillView {
         Self {
             name: info.name,
             description: info.description,
-            summary: info.description.lines().next().unwrap_or_default(),
+            text: [info.name, info.description, info.module].join("\n"),
+            hidden: false,
             module: info.module,
             type_name: info.type_name,
             mode: match info.mode {
@@ -126,6 +141,14 @@ impl BackfillView {
     }
 }
 
+impl BackfillView {
+    /// Leaves it out where nothing of it holds `wanted`, which is in lower case; whether it stays.
+    pub(in crate::dashboard) fn search(&mut self, wanted: &str) -> bool {
+        self.hidden = !self.text.to_lowercase().contains(wanted);
+        !self.hidden
+    }
+}
+
 impl From<&Field> for FieldSummary {
     fn from(field: &Field) -> Self {
         Self {
@@ -143,7 +166,7 @@ impl From<&Field> for FieldSummary {
                 Kind::Select { .. } => "one of a list",
                 Kind::MultiSelect { .. } => "any of a list",
             },
-            required: field.required,
+            required: must_be_given(field),
             masked: field.masked,
             default: field.default.as_ref().filter(|_| !field.masked).map(shown),
             help: field.help,

@@ -1,5 +1,7 @@
 //! A batch and its error.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -40,10 +42,14 @@ fn ending(id: &str) -> String {
     id[from..].to_owned()
 }
 
+/// From claim to commit.
+pub(in crate::dashboard) fn took(batch: &RunBatch) -> Option<Duration> {
+    batch.started_at.zip(batch.finished_at).and_then(|(from, to)| (to - from).to_std().ok())
+}
+
 impl BatchView {
     /// `error_limit` is how many characters of its error are sent; `None` for all.
     pub(in crate::dashboard) fn new(batch: &RunBatch, error_limit: Option<usize>) -> Self {
-        let took = batch.started_at.zip(batch.finished_at).and_then(|(from, to)| (to - from).to_std().ok());
         let keys = keys(&batch.range);
         Self {
             position: batch.position,
@@ -61,7 +67,7 @@ impl BatchView {
             due_at: batch.due_at.map(Moment::from),
             started_at: batch.started_at.map(Moment::from),
             finished_at: batch.finished_at.map(Moment::from),
-            took: took.map(format::duration),
+            took: took(batch).map(format::duration),
             error: batch.error.as_deref().map(|error| ErrorView::new(error, error_limit)),
         }
     }

@@ -22,6 +22,8 @@ pub(in crate::dashboard) struct PreviewView {
     columns: Vec<String>,
     columns_left_out: usize,
     sample: Vec<Vec<Option<String>>>,
+    /// Whether it was looked for some, and in time.
+    sample_looked: bool,
     scope: StatementView,
     batch: StatementView,
     active_run: Option<RunId>,
@@ -64,6 +66,7 @@ impl From<&Preview> for PreviewView {
             columns: sample.columns.iter().map(|column| short(column)).collect(),
             columns_left_out: sample.columns_left_out,
             sample: sample.rows.iter().map(|row| row.iter().map(|cell| cell.as_deref().map(short)).collect()).collect(),
+            sample_looked: sample.looked,
             scope: (&preview.scope).into(),
             batch: (&preview.batch).into(),
             active_run: preview.active_run,

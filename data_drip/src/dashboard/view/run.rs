@@ -82,7 +82,7 @@ impl RunView {
                 percent: progress.percent.map(format::percent),
                 throughput: progress.throughput.map(format::rate),
                 average: progress.elapsed.and_then(|elapsed| average(progress.processed, elapsed)),
-                remaining: progress.remaining.map(format::duration),
+                remaining: progress.remaining.map(format::span),
                 elapsed: progress.elapsed.map(format::duration),
             },
             counts: CountsView {
