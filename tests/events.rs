@@ -81,14 +81,15 @@ async fn a_batch_that_is_given_back_and_one_that_is_taken_over_are_told_with_the
     let worker = drip.start();
     drip.wait(run.id).await.unwrap();
     worker.shutdown().await;
-    // As if a process had planned the run over another table, claimed its batch and died.
+    // As if a process had planned the run over another table, claimed its batch and died, and another one were still there.
     database
         .run(
             "UPDATE data_drip_backfill_runs SET status = 'running', finished_at = NULL, processed = NULL, active_key = 'x',
                 key_spec = replace(key_spec, 'items', 'things');
              UPDATE data_drip_backfill_run_batches
              SET status = 'running', worker = 'dead', processed = NULL, finished_at = NULL;
-             UPDATE items SET done = NULL",
+             UPDATE items SET done = NULL;
+             INSERT INTO data_drip_workers VALUES ('other', 'host', 1, '0.1.0', 1, '[]', 1, 0, 0, 9000000000000)",
         )
         .await;
     let worker = drip.start();
@@ -96,7 +97,8 @@ async fn a_batch_that_is_given_back_and_one_that_is_taken_over_are_told_with_the
     until(async || (!collector.with(&given_back).is_empty()).then_some(())).await;
     worker.shutdown().await;
     once(&collector, &given_back);
-    database.run("UPDATE data_drip_backfill_runs SET key_spec = replace(key_spec, 'things', 'items')").await;
+    let mended = "UPDATE data_drip_backfill_runs SET key_spec = replace(key_spec, 'things', 'items')";
+    database.run(mended).await;
     let worker = drip.start();
     assert_eq!(drip.wait(run.id).await.unwrap().counts.processed, 10);
     worker.shutdown().await;
