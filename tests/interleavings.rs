@@ -166,15 +166,17 @@ async fn a_planner_whose_code_names_another_table_leaves_planning_to_others() {
     let renamed = |from: &str, to: &str| {
         format!("UPDATE data_drip_backfill_runs SET key_spec = replace(key_spec, '{from}', '{to}'), sleep_ms = 0")
     };
-    // As if the planner had been a process with other code.
+    // As if the planner had been a process with other code, and one that may have it were there.
     database.run(&renamed("items", "things")).await;
+    let other = "INSERT INTO data_drip_workers VALUES ('other', 'host', 1, '0.1.0', 1, '[]', 1, 0, 0, 9000000000000)";
+    database.run(other).await;
     let before = database.int("SELECT planner_epoch FROM data_drip_backfill_runs").await;
     let worker = drip.start();
     let given_back =
         format!("SELECT count(*) FROM data_drip_backfill_runs WHERE planner IS NULL AND planner_epoch > {before}");
     until(async || (database.int(&given_back).await == 1).then_some(())).await;
     // As if giving it back had failed: it is not kept for ever.
-    database.run("UPDATE data_drip_backfill_runs SET planner = (SELECT id FROM data_drip_workers)").await;
+    database.run("UPDATE data_drip_backfill_runs SET planner = (SELECT id FROM data_drip_workers WHERE id <> 'other')").await;
     until(async || (database.int(&given_back).await == 1).then_some(())).await;
     // Another run is served by the same process meanwhile.
     let other = drip.enqueue(PLAIN).limit(5).await.unwrap();

@@ -853,6 +853,13 @@ pub(super) async fn events_tell_who_did_what<DB: Backend>(mut desk: Desk<DB>) {
     let events = runs::events::<DB>(&mut desk.conn, run).await.unwrap();
     let told: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.backfiller.as_ref())).collect();
     assert_eq!(told, [("paused", Some(&ada)), ("resumed", None)], "what was refused is no event");
+    let run = desk.planned(&new_run("b"), 3, true).await;
+    desk.claim("w").await.unwrap();
+    runs::change::<DB>(&mut desk.conn, run, Request::Stop { now: false }, None).await.unwrap();
+    runs::change::<DB>(&mut desk.conn, run, Request::Stop { now: true }, None).await.unwrap();
+    let events = runs::events::<DB>(&mut desk.conn, run).await.unwrap();
+    let told: Vec<_> = events.iter().map(|event| event.detail.as_deref().unwrap()).collect();
+    assert_eq!(told, ["2 batches not started", "1 batch not started or rolled back"]);
 }
 
 pub(super) async fn throughput_is_that_of_the_last_minute<DB: Backend>(mut desk: Desk<DB>) {

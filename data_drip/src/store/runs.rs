@@ -292,6 +292,21 @@ impl Request {
             Self::Delete => "deleted",
         }
     }
+
+    /// What it did to how many batches, in words.
+    fn detail(self, batches: usize) -> Option<String> {
+        let some = match batches {
+            0 => return None,
+            1 => "1 batch".to_owned(),
+            batches => format!("{batches} batches"),
+        };
+        match self {
+            Self::Stop { now: false } => Some(format!("{some} not started")),
+            Self::Stop { now: true } => Some(format!("{some} not started or rolled back")),
+            Self::Retry => Some(some),
+            Self::Pause | Self::Resume | Self::Delete => None,
+        }
+    }
 }
 
 /// Does what was asked, in one transaction: the run's row is locked first, its batches are looked at afterwards.
@@ -325,9 +340,10 @@ async fn try_change<DB: Backend>(
         Request::Retry => retry::<DB>(&mut tx, id, &run).await?,
         Request::Delete => delete::<DB>(&mut tx, id, &run).await?,
     };
-    if matches!(change, Change::Done { .. }) {
+    if let Change::Done { batches, .. } = &change {
         if request != Request::Delete {
-            event::<DB>(&mut tx, id, request.action(), by, None).await?;
+            let detail = request.detail(batches.len());
+            event::<DB>(&mut tx, id, request.action(), by, detail.as_deref()).await?;
             DB::notify(&mut tx).await?;
         }
         tx.commit().await?;
@@ -535,7 +551,7 @@ pub struct RunEvent {
     pub action: String,
     /// Who asked for it.
     pub backfiller: Option<Backfiller>,
-    /// More, in words.
+    /// What became of how many batches, in words.
     pub detail: Option<String>,
 }
 
