@@ -176,7 +176,9 @@ async fn a_planner_whose_code_names_another_table_leaves_planning_to_others() {
         format!("SELECT count(*) FROM data_drip_backfill_runs WHERE planner IS NULL AND planner_epoch > {before}");
     until(async || (database.int(&given_back).await == 1).then_some(())).await;
     // As if giving it back had failed: it is not kept for ever.
-    database.run("UPDATE data_drip_backfill_runs SET planner = (SELECT id FROM data_drip_workers WHERE id <> 'other')").await;
+    database
+        .run("UPDATE data_drip_backfill_runs SET planner = (SELECT id FROM data_drip_workers WHERE id <> 'other')")
+        .await;
     until(async || (database.int(&given_back).await == 1).then_some(())).await;
     // Another run is served by the same process meanwhile.
     let other = drip.enqueue(PLAIN).limit(5).await.unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Database, Pool, Transaction};
 
 use crate::backfill::BoxFuture;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{Scope, TableName, Value};
@@ -77,7 +77,7 @@ pub struct KeyType {
     /// What its values are sorted by, which a longer column or a wider number does not change. It is kept with each key.
     pub(crate) order: String,
     /// The collation, where a cast does not say it.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "MySQL's casts say it"))]
+    #[cfg_attr(all(feature = "mysql", not(feature = "postgres")), expect(dead_code, reason = "MySQL's casts say it"))]
     pub(crate) collation: Option<String>,
 }
 
@@ -100,7 +100,7 @@ impl KeyType {
              now, so that its batches would leave rows out: start a new run",
             spec.table
         );
-        Err(Error::new(ErrorKind::Unsupported, message))
+        Err(Error::new(crate::error::ErrorKind::Unsupported, message))
     }
 }
 
