@@ -349,14 +349,14 @@ async fn a_host_without_a_worker_and_with_an_open_page_shuts_down() {
     shuts_down_with_an_open_page(&host, |signal| host.drip.end_streams_on(signal)).await;
 }
 
-async fn shuts_down_with_an_open_page<F>(host: &Host, shutdown: impl FnOnce(BoxFuture) -> F)
+async fn shuts_down_with_an_open_page<F>(host: &Host, ends_on: impl FnOnce(BoxFuture) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (shut_down, signal) = tokio::sync::oneshot::channel::<()>();
-    let stop = shutdown(Box::pin(async {
+    let stop = ends_on(Box::pin(async {
         let _ = signal.await;
     }));
     let app = host.app();

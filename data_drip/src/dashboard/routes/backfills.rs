@@ -38,6 +38,6 @@ pub(super) async fn index(State(app): State<App>, visitor: Visitor, params: Para
     let linked = backfills.iter_mut().map(|backfill| backfill.search(&wanted));
     let found = linked.chain(gone.iter_mut().map(|gone| gone.search(&wanted))).filter(|found| *found).count() > 0;
     let nothing_linked = backfills.is_empty();
-    let page = Page { backfills, gone, found, search, nothing_linked };
+    let page = Page { backfills, gone, search, found, nothing_linked };
     templates::page("backfills/index.html", &visitor, &page)
 }

@@ -30,6 +30,7 @@ pub(super) const HOSTILE: &str = "<script>alert('1')</script>\"'&amp;{{ 7777 * 7
 
 /// What a test wants of the engine, and what it was asked to do.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a switch per state of the world")]
 pub(super) struct Fake {
     /// No backfill is linked.
     pub(super) empty: bool,
