@@ -1071,7 +1071,7 @@ macro_rules! conformance {
                 #[tokio::test]
                 async fn $behaviour() {
                     let (file, mut conn) = crate::store::sqlite::testing::File::with("").await;
-                    crate::store::migrate::sqlite::apply(&mut conn).await.unwrap();
+                    crate::store::sqlite::migrate::apply(&mut conn).await.unwrap();
                     super::$behaviour::<sqlx::Sqlite>(super::Desk::new(conn, file.options()).await).await;
                 }
             )*
@@ -1083,7 +1083,7 @@ macro_rules! conformance {
                 #[tokio::test]
                 async fn $behaviour() {
                     let Some(schema) = crate::store::mysql::testing::Schema::new().await else { return };
-                    crate::store::migrate::mysql::apply(&schema.options()).await.unwrap();
+                    crate::store::mysql::migrate::apply(&schema.options()).await.unwrap();
                     let conn = schema.connect().await;
                     super::$behaviour::<sqlx::MySql>(super::Desk::new(conn, schema.options()).await).await;
                 }
@@ -1096,7 +1096,7 @@ macro_rules! conformance {
                 #[tokio::test]
                 async fn $behaviour() {
                     let Some(schema) = crate::store::postgres::testing::Schema::new().await else { return };
-                    crate::store::migrate::postgres::apply(&schema.options()).await.unwrap();
+                    crate::store::postgres::migrate::apply(&schema.options()).await.unwrap();
                     let conn = schema.connect().await;
                     super::$behaviour::<sqlx::Postgres>(super::Desk::new(conn, schema.options()).await).await;
                 }

@@ -13,6 +13,7 @@ mod filter_tests;
 mod keys;
 #[cfg(test)]
 mod lent_tests;
+pub(crate) mod migrate;
 mod presence;
 mod script;
 mod session;
@@ -42,7 +43,8 @@ use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
-use crate::store::migrate::{self, Migrate};
+use crate::store;
+use crate::store::migrate::Migrate;
 
 impl Sealed for MySql {}
 
@@ -57,8 +59,8 @@ impl Backend for MySql {
     const SQL: &'static crate::store::Sql = &crate::store::MYSQL;
     // The bounds of a range have to be known before the statement begins: those of a joined row read every completed batch.
     const RUNS_AT_ONCE: usize = 1;
-    const MIGRATIONS: &'static [migrate::File] = migrate::mysql::FILES;
-    const MIGRATOR_TABLE: &'static str = migrate::mysql::MIGRATOR_TABLE;
+    const MIGRATIONS: &'static [store::migrate::File] = store::migrate::MYSQL;
+    const MIGRATOR_TABLE: &'static str = migrate::MIGRATOR_TABLE;
     // A statement takes 65,535. MariaDB's optimizer looks up to 16,000 values in an index, and reads the table for more.
     const MAX_VALUES: usize = 10_000;
     const SETS_SESSIONS: bool = true;
@@ -296,7 +298,7 @@ impl Backend for MySql {
     }
 
     fn migrate(pool: &Pool<MySql>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(migrate::mysql::run(pool, mode))
+        Box::pin(migrate::run(pool, mode))
     }
 
     fn call_to_stop(_: &Pool<MySql>, _: RunId) -> Option<Box<dyn Send + Sync>> {

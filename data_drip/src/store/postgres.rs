@@ -11,6 +11,7 @@ mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
+pub(crate) mod migrate;
 pub(crate) mod pooler;
 mod presence;
 mod session;
@@ -38,7 +39,8 @@ use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
-use crate::store::migrate::{self, Migrate};
+use crate::store;
+use crate::store::migrate::Migrate;
 
 impl Sealed for Postgres {}
 
@@ -55,8 +57,8 @@ impl Backend for Postgres {
     const MAX_SLOTS: Option<usize> = None;
     const SQL: &'static crate::store::Sql = &crate::store::POSTGRES;
     const COMPLETE_AND_CLAIM: Option<&'static str> = Some(include_str!("sql/postgres/complete_and_claim.sql"));
-    const MIGRATIONS: &'static [migrate::File] = migrate::postgres::FILES;
-    const MIGRATOR_TABLE: &'static str = migrate::postgres::MIGRATOR_TABLE;
+    const MIGRATIONS: &'static [store::migrate::File] = store::migrate::POSTGRES;
+    const MIGRATOR_TABLE: &'static str = migrate::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 65_535;
     const NAMES_FOLD: bool = false;
     type Session = PostgresSession;
@@ -284,7 +286,7 @@ impl Backend for Postgres {
     }
 
     fn migrate(pool: &Pool<Postgres>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(migrate::postgres::run(pool, mode))
+        Box::pin(migrate::run(pool, mode))
     }
 
     fn call_to_stop(_: &Pool<Postgres>, _: RunId) -> Option<Box<dyn Send + Sync>> {

@@ -9,6 +9,7 @@ mod explain;
 #[cfg(test)]
 mod filter_tests;
 mod keys;
+pub(crate) mod migrate;
 mod session;
 mod stop_call;
 #[cfg(test)]
@@ -35,7 +36,8 @@ use crate::error::Error;
 use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
-use crate::store::migrate::{self, Migrate};
+use crate::store;
+use crate::store::migrate::Migrate;
 
 impl Sealed for Sqlite {}
 
@@ -45,8 +47,8 @@ impl Backend for Sqlite {
     const MAX_SLOTS: Option<usize> = Some(1);
     const SQL: &'static crate::store::Sql = &crate::store::SQLITE;
     const COMPLETE_AND_CLAIM: Option<&'static str> = Some(include_str!("sql/sqlite/complete_and_claim.sql"));
-    const MIGRATIONS: &'static [migrate::File] = migrate::sqlite::FILES;
-    const MIGRATOR_TABLE: &'static str = migrate::sqlite::MIGRATOR_TABLE;
+    const MIGRATIONS: &'static [store::migrate::File] = store::migrate::SQLITE;
+    const MIGRATOR_TABLE: &'static str = migrate::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 32_766;
     const NAMES_FOLD: bool = true;
     type Session = SqliteSession;
@@ -251,7 +253,7 @@ impl Backend for Sqlite {
     }
 
     fn migrate(pool: &Pool<Sqlite>, mode: Migrate) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(migrate::sqlite::run(pool, mode))
+        Box::pin(migrate::run(pool, mode))
     }
 
     fn call_to_stop(pool: &Pool<Sqlite>, run: RunId) -> Option<Box<dyn Send + Sync>> {
@@ -421,7 +423,7 @@ mod tests {
     #[tokio::test]
     async fn whether_a_run_is_over_is_looked_for_in_the_indexes_of_what_is_open_and_what_failed() {
         let (_file, mut conn) = File::with("").await;
-        crate::store::migrate::sqlite::apply(&mut conn).await.unwrap();
+        crate::store::sqlite::migrate::apply(&mut conn).await.unwrap();
         let explain = format!("EXPLAIN QUERY PLAN {}", Sqlite::SQL.check_run);
         let statement = Statement { sql: explain.into(), values: Vec::new() }.bind(1_i64);
         let rows = Sqlite::fetch(&mut conn, statement).await.unwrap();

@@ -39,7 +39,7 @@ async fn planned(batches: usize, concurrency: Option<u32>) -> Option<(Schema, My
 /// The engine's tables, in a database of this character set.
 async fn migrated(set: &str) -> Option<(Schema, MySqlPool)> {
     let schema = Schema::of_character_set(set).await?;
-    crate::store::migrate::mysql::apply(&schema.options()).await.unwrap();
+    crate::store::mysql::migrate::apply(&schema.options()).await.unwrap();
     let pool = schema.pool();
     Some((schema, pool))
 }

@@ -20,7 +20,7 @@ const HOSTS: &str =
 /// A pool of the host's with one connection, set up as the host likes it, and a run.
 async fn host() -> Option<(Schema, MySqlPool, RunId)> {
     let schema = Schema::new().await?;
-    crate::store::migrate::mysql::apply(&schema.options()).await.unwrap();
+    crate::store::mysql::migrate::apply(&schema.options()).await.unwrap();
     let options = MySqlPoolOptions::new()
         .max_connections(1)
         .after_connect(|conn, _| Box::pin(async move { conn.execute(HOSTS).await.map(drop) }));

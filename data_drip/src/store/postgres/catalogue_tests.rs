@@ -4,7 +4,8 @@ use sqlx::postgres::{PgConnection, Postgres};
 
 use crate::error::ErrorKind;
 use crate::scope::{Scope, TableName, col};
-use crate::store::migrate::{self, Migrate};
+use crate::store::migrate::Migrate;
+use crate::store::postgres::migrate;
 use crate::store::postgres::testing::{Schema, extension, run};
 
 const SETUP: &str = r#"
@@ -188,7 +189,7 @@ async fn a_database_that_cannot_keep_every_character_is_refused_with_the_mend() 
             format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'");
         run(&mut conn, &made).await;
         let pool = sqlx::PgPool::connect_with(schema.options().database(&name)).await.unwrap();
-        let migrated = migrate::postgres::run(&pool, Migrate::Apply).await;
+        let migrated = migrate::run(&pool, Migrate::Apply).await;
         pool.close().await;
         run(&mut conn, &format!("DROP DATABASE {name}")).await;
         let error = migrated.unwrap_err();

@@ -29,7 +29,7 @@ fn key(n: usize) -> Key {
 /// A schema with a running run of so many batches.
 async fn planned(batches: usize, concurrency: Option<u32>) -> Option<(Schema, PgPool, RunId)> {
     let schema = Schema::new().await?;
-    crate::store::migrate::postgres::apply(&schema.options()).await.unwrap();
+    crate::store::postgres::migrate::apply(&schema.options()).await.unwrap();
     let pool = schema.pool();
     let mut conn = pool.acquire().await.unwrap();
     let run = runs::insert::<Postgres>(&mut conn, &new_run(concurrency)).await.unwrap().unwrap();
