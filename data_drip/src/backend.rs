@@ -76,8 +76,7 @@ pub struct KeyType {
     pub(crate) form: KeyForm,
     /// What its values are sorted by, which a longer column or a wider number does not change. It is kept with each key.
     pub(crate) order: String,
-    /// The collation, where a cast does not say it.
-    #[cfg_attr(all(feature = "mysql", not(feature = "postgres")), expect(dead_code, reason = "MySQL's casts say it"))]
+    /// The collation, where `sql` does not say it.
     pub(crate) collation: Option<String>,
 }
 
