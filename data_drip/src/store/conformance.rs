@@ -17,6 +17,7 @@ use crate::store::marks::{self, Marked, Marks};
 use crate::store::overview;
 use crate::store::plans::{self, Advance, Role};
 use crate::store::runs::{self, Change, NewRun, Request};
+use crate::store::tallies::{Tallies, Tally};
 use crate::store::workers::{self, Incarnation, Look};
 use crate::store::{int, json_list};
 
@@ -873,6 +874,24 @@ pub(super) async fn throughput_is_that_of_the_last_minute<DB: Backend>(mut desk:
     assert_eq!(desk.run(run).await.throughput, None);
 }
 
+/// Else whoever needs a great run reads every batch of it.
+pub(super) async fn a_sum_that_is_remembered_is_not_read_again_unless_it_does_not_fit<DB: Backend>(mut desk: Desk<DB>) {
+    let run = desk.planned(&new_run("a"), 3, true).await;
+    for _ in 0..2 {
+        let claim = desk.claim("w").await.unwrap();
+        assert!(desk.complete(&claim).await);
+    }
+    let old = "UPDATE data_drip_backfill_run_batches SET started_at = 1, finished_at = 1000 WHERE position = 1";
+    DB::execute(&mut desk.conn, Statement::of(old)).await.unwrap();
+    let until = DateTime::<Utc>::from_timestamp_millis(2_000).unwrap();
+    // One that cannot have been read.
+    for (batches, processed) in [(1, 509), (2, 20)] {
+        let tallies = Tallies::made_up(run, Tally { until, batches, processed: 499 });
+        let found = runs::find_with::<DB>(&mut desk.conn, run, &tallies).await.unwrap().unwrap();
+        assert_eq!(found.counts.processed, processed, "the sum of {batches}");
+    }
+}
+
 pub(super) async fn a_backfill_shows_the_table_of_its_last_planned_run<DB: Backend>(mut desk: Desk<DB>) {
     let planned = desk.insert(&new_run("a")).await;
     let role = desk.take_plan(planned, "w").await.unwrap();
@@ -1123,6 +1142,7 @@ conformance! {
     an_estimate_shows_as_one_until_planning_ends, a_run_that_cannot_be_planned_fails_with_its_reason,
     lists_are_filtered_and_come_in_pages, backfills_and_people_are_summed_up, what_was_committed_is_summed_up_over_time,
     events_tell_who_did_what, throughput_is_that_of_the_last_minute,
+    a_sum_that_is_remembered_is_not_read_again_unless_it_does_not_fit,
     a_backfill_shows_the_table_of_its_last_planned_run, runs_are_counted_by_status_and_the_settled_ones_for_a_while,
     a_run_has_another_mark_after_each_change, runs_and_workers_have_marks_of_their_own,
     workers_are_shown_with_what_they_hold, what_was_said_is_kept_in_its_order_until_the_run_is_deleted,

@@ -49,6 +49,13 @@ pub(crate) struct Sums {
 pub(crate) struct Tallies(Kept<Tally, KEPT>);
 
 impl Tallies {
+    #[cfg(test)]
+    pub(crate) fn made_up(run: RunId, tally: Tally) -> Self {
+        let tallies = Self::default();
+        tallies.0.keep(run, tally);
+        tallies
+    }
+
     pub(crate) fn of(&self, run: RunId) -> Option<Tally> {
         self.0.get(run)
     }
