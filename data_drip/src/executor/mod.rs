@@ -148,7 +148,7 @@ impl<DB: Backend> Engine<DB> {
         if !shown.iter().any(fits) {
             return Ok(None);
         }
-        let run = ask!(self.pool, self.patience(), |conn| runs::find::<DB>(conn, run))?;
+        let run = ask!(self.pool, self.patience(), |conn| runs::find_with::<DB>(conn, run, &self.core.tallies))?;
         Ok(run.map(|run| run.counts.completed + run.counts.failed))
     }
 

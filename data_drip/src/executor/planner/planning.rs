@@ -138,7 +138,8 @@ impl<'a, DB: Backend> Planner<'a, DB> {
 
     async fn find(&self) -> Result<Run, Halt> {
         let patience = self.engine.patience();
-        ask!(self.engine.pool, patience, |conn| runs::find::<DB>(conn, self.role.run))?.ok_or(Halt::Over)
+        ask!(self.engine.pool, patience, |conn| runs::find_with::<DB>(conn, self.role.run, &self.engine.core.tallies))?
+            .ok_or(Halt::Over)
     }
 
     async fn spec(&self, instance: &dyn Instance<DB>, plan: &Plan) -> Result<KeySpec, Halt> {
