@@ -6,8 +6,8 @@ CREATE TABLE data_drip_backfill_run_batches (
     upto_key TEXT NOT NULL,
     planned_size BIGINT NOT NULL,
     processed BIGINT,
-    -- The only check here, of the six that the other databases have: PostgreSQL reads each of them anew for every statement that
-    -- writes a batch, 3 µs each time.
+    -- The only check here, of the six that the other databases have: PostgreSQL reads and plans each of them anew for every statement
+    -- that writes a batch.
     status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'completed', 'failed', 'stopped')),
     due_at BIGINT NOT NULL,
     attempts BIGINT NOT NULL DEFAULT 0,
