@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::ask;
+use crate::answer::ask_in_turn;
 use crate::backend::Backend;
 use crate::core::PATIENCE;
 use crate::executor::Engine;
@@ -94,11 +94,7 @@ async fn put<DB: Backend>(engine: &Engine<DB>, run: RunId, pages: &[Page]) {
     let written = patiently!(
         DB,
         PATIENCE,
-        async {
-            let _turn = engine.turn().await;
-            ask!(engine.writing, engine.patience(), |conn| logs::write::<DB>(conn, run, pages, lost))
-        }
-        .await
+        async { ask_in_turn!(engine, |conn| logs::write::<DB>(conn, run, pages, lost)) }.await
     );
     if let Err(error) = written {
         tracing::warn!(run = run.0, %error, "what user code said could not be written down");
