@@ -209,6 +209,9 @@ pub trait Backend: Database + Sealed {
     /// Completes a batch and claims the next one, where the dialect can say it in one statement.
     #[doc(hidden)]
     const COMPLETE_AND_CLAIM: Option<&'static str> = None;
+    /// Whether one statement can read page after page, each from where the one before has ended.
+    #[doc(hidden)]
+    const CHAINS_PAGES: bool = false;
     /// The most runs that one statement looks at with their sums.
     #[doc(hidden)]
     const RUNS_AT_ONCE: usize = usize::MAX;
@@ -315,7 +318,7 @@ pub trait Backend: Database + Sealed {
         deadline: Instant,
         statement: Statement,
     ) -> BoxFuture<'c, sqlx::Result<Option<Self::Row>>>;
-    /// As [`first_before`](Backend::first_before), with all rows.
+    /// As [`first_before`](Backend::first_before), with all rows; also in the transaction of [`begin_reads`](Backend::begin_reads).
     #[doc(hidden)]
     fn fetch_before<'c>(
         conn: &'c mut Self::Connection,

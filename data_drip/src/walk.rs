@@ -29,6 +29,9 @@ const BUDGET: Duration = Duration::from_millis(100);
 const QUICK: Duration = Duration::from_millis(25);
 const FIRST_STRIDE: u64 = 10_000;
 const LEAST_STRIDE: u64 = 100;
+/// Pages that one statement finds at most, where the database can say so; as many that it takes no longer than this.
+const MOST_PAGES: usize = 64;
+const BRIEF: Duration = Duration::from_millis(10);
 /// Rows looked at from each end for an estimate.
 const SAMPLE: u64 = 10_000;
 
@@ -43,18 +46,25 @@ pub(crate) struct Walk<'s, DB: Backend> {
 pub(crate) struct Pace {
     striding: bool,
     stride: u64,
+    /// Pages to find by one statement.
+    pages: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { striding: false, stride: FIRST_STRIDE }
+        Self { striding: false, stride: FIRST_STRIDE, pages: 1 }
     }
 }
 
 impl Pace {
     #[cfg(test)]
     pub(crate) fn striding(stride: u64) -> Self {
-        Self { striding: true, stride }
+        Self { striding: true, stride, ..Self::default() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn paging(pages: usize) -> Self {
+        Self { pages, ..Self::default() }
     }
 
     #[cfg(test)]
@@ -67,6 +77,14 @@ impl Pace {
             self.stride = self.stride.saturating_mul(2);
         } else if time > QUICK * 2 {
             self.shrink();
+        }
+    }
+
+    fn paged(&mut self, time: Duration) {
+        if time < BRIEF {
+            self.pages = (self.pages * 2).min(MOST_PAGES);
+        } else if time > BRIEF * 2 {
+            self.pages = (self.pages / 2).max(1);
         }
     }
 
@@ -133,19 +151,21 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         size: u64,
         want: usize,
     ) -> Result<Step, Error> {
-        let end = Instant::now() + BUDGET;
+        let mut end = Instant::now() + BUDGET;
         let mut step = Step::from(after);
-        if !pace.striding {
+        while !pace.striding {
             let mut reads = DB::begin_reads(conn, BUDGET).await?;
             let mut going = Going { reader: self.reader(reads.conn(), session), step, size, want };
-            let in_time = going.dense(upto, end).await?;
+            let in_time = going.dense(pace, upto, end).await?;
             step = going.step;
             reads.end().await?;
-            // What was left of the budget was not enough for one more; the next step has a whole one.
-            pace.striding = !in_time && step.batches.is_empty();
-            if !pace.striding {
+            if in_time || !step.batches.is_empty() {
+                // What was left of the budget was not enough for more; the next step has a whole one.
                 return Ok(step);
             }
+            // Several pages may have been too much; one by one they have a budget of their own.
+            end = Instant::now() + BUDGET;
+            pace.striding = std::mem::replace(&mut pace.pages, 1) == 1;
         }
         let mut going = Going { reader: self.reader(conn, session), step, size, want };
         while going.is_short_of_batches(after, end) {
@@ -216,9 +236,14 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         after: Option<&Key>,
         upto: &Key,
         limit: u64,
-    ) -> [(&'static str, crate::backend::Statement); 2] {
-        [("filtered read", Of::Matching), ("stride", Of::All)]
-            .map(|(name, of)| (name, read::page(self.scope, self.spec, of, after, upto, limit).unwrap()))
+    ) -> Vec<(&'static str, crate::backend::Statement)> {
+        let page = |of| read::page(self.scope, self.spec, of, after, upto, limit).unwrap();
+        let mut statements = vec![("filtered read", page(Of::Matching)), ("stride", page(Of::All))];
+        if DB::CHAINS_PAGES {
+            let pages = read::pages(self.scope, self.spec, after, upto, limit, 3).unwrap();
+            statements.push(("filtered reads", pages));
+        }
+        statements
     }
 }
 
@@ -238,12 +263,27 @@ impl<DB: Backend> Going<'_, DB> {
     }
 
     /// Filtered reads, one after the other; `false` when the deadline struck.
-    async fn dense(&mut self, upto: &Key, end: Instant) -> Result<bool, Error> {
+    async fn dense(&mut self, pace: &mut Pace, upto: &Key, end: Instant) -> Result<bool, Error> {
         let after = self.step.cursor.clone();
         while self.is_short_of_batches(after.as_ref(), end) {
-            if !self.filtered(upto, Some(end)).await? {
+            let begun = Instant::now();
+            let pages = if DB::CHAINS_PAGES { pace.pages.min(self.want - self.step.batches.len()) } else { 1 };
+            let in_time =
+                if pages > 1 { self.chained(upto, pages, end).await? } else { self.filtered(upto, Some(end)).await? };
+            if !in_time {
                 return Ok(false);
             }
+            pace.paged(begun.elapsed());
+        }
+        Ok(true)
+    }
+
+    /// Up to `pages` filtered reads up to `upto` by one statement; `false` when the deadline struck.
+    async fn chained(&mut self, upto: &Key, pages: usize, deadline: Instant) -> Result<bool, Error> {
+        let pages = self.reader.pages(self.step.cursor.as_ref(), upto, self.size, pages, deadline).await?;
+        let Ok(pages) = pages else { return Ok(false) };
+        for page in pages {
+            self.turn(page, upto).await?;
         }
         Ok(true)
     }
@@ -251,6 +291,11 @@ impl<DB: Backend> Going<'_, DB> {
     /// One filtered read up to `upto`; `false` when the deadline struck.
     async fn filtered(&mut self, upto: &Key, deadline: Option<Instant>) -> Result<bool, Error> {
         let page = self.reader.page(Of::Matching, self.step.cursor.as_ref(), upto, self.size, deadline).await?;
+        self.turn(page, upto).await
+    }
+
+    /// Makes a batch of a page; `false` when the deadline struck.
+    async fn turn(&mut self, page: Page, upto: &Key) -> Result<bool, Error> {
         let (last, rows) = match page {
             Page::Struck => return Ok(false),
             Page::Rows { last, rows } if rows >= self.size => (last, rows),

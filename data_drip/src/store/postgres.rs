@@ -57,6 +57,7 @@ impl Backend for Postgres {
     const MAX_SLOTS: Option<usize> = None;
     const SQL: &'static crate::store::Sql = &crate::store::POSTGRES;
     const COMPLETE_AND_CLAIM: Option<&'static str> = Some(include_str!("sql/postgres/complete_and_claim.sql"));
+    const CHAINS_PAGES: bool = true;
     const MIGRATIONS: &'static [store::migrate::File] = store::migrate::POSTGRES;
     const MIGRATOR_TABLE: &'static str = migrate::MIGRATOR_TABLE;
     const MAX_VALUES: usize = 65_535;
@@ -163,6 +164,9 @@ impl Backend for Postgres {
         statement: Statement,
     ) -> BoxFuture<'c, sqlx::Result<Vec<PgRow>>> {
         Box::pin(async move {
+            if conn.is_in_transaction() {
+                return Self::fetch(conn, statement).await;
+            }
             let mut tx = begin_until(conn, deadline).await?;
             let rows = Self::fetch(&mut tx, statement).await;
             tx.rollback().await?;

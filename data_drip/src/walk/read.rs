@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use sea_query::{Alias, CommonTableExpression, Expr, Func, Order, Query, SelectStatement};
+use sea_query::{
+    Alias, CommonTableExpression, Expr, Func, JoinType, Order, Query, SelectStatement, UnionType, WithClause,
+};
 
 use crate::backend::{Backend, KeySpec, Session, Statement};
 use crate::error::{Error, ErrorKind};
@@ -11,6 +13,9 @@ use crate::scope::Scope;
 
 /// The count of a page, beside the key's own columns.
 const COUNT: &str = "data_drip_count";
+/// Pages that follow each other, and the number of each among them.
+const PAGES: &str = "data_drip_pages";
+const NUMBER: &str = "data_drip_number";
 
 /// A connection to read on, and what to read.
 pub(super) struct Reader<'r, DB: Backend> {
@@ -56,14 +61,33 @@ impl<DB: Backend> Reader<'_, DB> {
             Some(deadline) => self.within(deadline, statement).await?,
             None => Ok(DB::first(self.conn, statement).await?),
         };
-        let row = match row {
-            Ok(Some(row)) => row,
-            Ok(None) => return Ok(Page::Empty),
-            Err(Struck) => return Ok(Page::Struck),
-        };
-        match unsigned(DB::int(&row, self.spec.columns.len())?) {
+        match row {
+            Ok(Some(row)) => self.read(&row),
+            Ok(None) => Ok(Page::Empty),
+            Err(Struck) => Ok(Page::Struck),
+        }
+    }
+
+    /// Up to `most` such pages of rows that match, one after the other, as far as they are full; and the first that is not.
+    pub(super) async fn pages(
+        &mut self,
+        after: Option<&Key>,
+        upto: &Key,
+        limit: u64,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Result<Vec<Page>, Struck>, Error> {
+        let statement = pages(self.scope, self.spec, after, upto, limit, most)?;
+        match self.all_within(deadline, statement).await? {
+            Ok(rows) => rows.iter().map(|row| self.read(row)).collect::<Result<_, _>>().map(Ok),
+            Err(struck) => Ok(Err(struck)),
+        }
+    }
+
+    fn read(&self, row: &DB::Row) -> Result<Page, Error> {
+        match unsigned(DB::int(row, self.spec.columns.len())?) {
             0 => Ok(Page::Empty),
-            rows => Ok(Page::Rows { last: key_at::<DB>(self.spec, &row, 0)?, rows }),
+            rows => Ok(Page::Rows { last: key_at::<DB>(self.spec, row, 0)?, rows }),
         }
     }
 
@@ -133,8 +157,52 @@ pub(super) fn page<DB: Backend>(
     upto: &Key,
     limit: u64,
 ) -> Result<Statement, Error> {
+    let last = last::<DB>(spec, rows(scope, spec, of, after, upto)?, limit);
+    let mut select = rendered::<DB>(spec);
+    select.column(Alias::new(COUNT)).from_subquery(last, Alias::new("last"));
+    Ok(DB::build(&select))
+}
+
+/// Pages that follow each other, in one statement: each begins after the key that the one before has ended with.
+pub(super) fn pages<DB: Backend>(
+    scope: &Scope<DB>,
+    spec: &KeySpec,
+    after: Option<&Key>,
+    upto: &Key,
+    limit: u64,
+    most: usize,
+) -> Result<Statement, Error> {
+    // In here only: the trait takes `max` and its like over for every type.
+    use sea_query::ExprTrait as _;
+
+    let (pages, next) = (|| Alias::new(PAGES), || Alias::new("next"));
+    let of = |page: Alias, column: &str| Expr::col((page, Alias::new(column)));
+    let counted = || spec.columns.iter().map(String::as_str).chain([COUNT]);
+
+    let mut first = Query::select();
+    first.columns(counted().map(Alias::new)).expr_as(Expr::cust("1"), Alias::new(NUMBER));
+    first.from_subquery(last::<DB>(spec, rows(scope, spec, Of::Matching, after, upto)?, limit), Alias::new("first"));
+
+    let mut following = rows(scope, spec, Of::Matching, None, upto)?;
+    let key = spec.columns.iter().map(|column| Expr::col(Alias::new(column)));
+    let before = spec.columns.iter().map(|column| of(pages(), column));
+    following.and_where(Expr::tuple(key).gt(Expr::tuple(before)));
+    let mut others = Query::select();
+    others.exprs(counted().map(|column| of(next(), column))).expr(of(pages(), NUMBER).add(1)).from(pages());
+    others.join_lateral(JoinType::InnerJoin, last::<DB>(spec, following, limit), next(), Expr::cust("true"));
+    others.and_where(of(pages(), COUNT).eq(limit)).and_where(of(pages(), NUMBER).lt(most as u64));
+
+    first.union(UnionType::All, others);
+    let every = CommonTableExpression::new().table_name(pages()).query(first).to_owned();
+    let mut select = rendered::<DB>(spec);
+    select.with_cte(WithClause::new().recursive(true).cte(every).to_owned());
+    select.column(Alias::new(COUNT)).from(pages()).order_by(Alias::new(NUMBER), Order::Asc);
+    Ok(DB::build(&select))
+}
+
+/// The key columns of the last of the next `limit` of these rows, and how many those are.
+fn last<DB: Backend>(spec: &KeySpec, mut page: SelectStatement, limit: u64) -> SelectStatement {
     let columns = || spec.columns.iter().map(Alias::new);
-    let mut page = rows(scope, spec, of, after, upto)?;
     DB::by_key(&mut page, spec);
     page.columns(columns()).limit(limit);
     order(spec, &mut page, &Order::Asc);
@@ -157,9 +225,7 @@ pub(super) fn page<DB: Backend>(
             .limit(1);
         order(spec, &mut last, &Order::Desc);
     }
-    let mut select = rendered::<DB>(spec);
-    select.column(Alias::new(COUNT)).from_subquery(last, Alias::new("last"));
-    Ok(DB::build(&select))
+    last
 }
 
 /// The greatest key of the table.

@@ -44,7 +44,12 @@ fn type_at(spec: &KeySpec, place: usize) -> Result<&KeyType, Error> {
 pub(super) fn value(spec: &KeySpec, place: usize, part: &KeyPart) -> Result<Expr, Error> {
     let of = type_at(spec, place)?;
     of.check(spec, place, part)?;
-    Ok(Expr::cust_with_expr(read(of, "$1"), Expr::val(part.text.as_str())))
+    let value = match part.text.parse::<i64>() {
+        // What is text only here would be read from it each time the statement is planned.
+        Ok(number) if of.form == KeyForm::Integer => Expr::val(number),
+        _ => Expr::val(part.text.as_str()),
+    };
+    Ok(Expr::cust_with_expr(read(of, "$1"), value))
 }
 
 /// The row value of the key columns, and of a key.

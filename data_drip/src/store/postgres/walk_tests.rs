@@ -291,7 +291,7 @@ async fn covers_each_row_once(kind: &Kind, rows: u64, size: u64, hits_only: bool
 #[tokio::test]
 async fn each_kind_of_key_is_walked_whatever_the_session_has_set() {
     for kind in KINDS {
-        for pace in [Pace::default(), Pace::striding(7)] {
+        for pace in [Pace::default(), Pace::paging(64), Pace::striding(7)] {
             covers_each_row_once(kind, 200, 11, true, pace.clone()).await;
             covers_each_row_once(kind, 60, 1, false, pace).await;
         }
@@ -318,10 +318,13 @@ async fn the_keyset_predicate_is_an_index_condition() {
             for (what, statement) in walk.statements(Some(&range.upto), &upto, 5) {
                 let plan = explain(&mut conn, statement).await;
                 assert_by_key(&plan, kind, what);
-                // One row is picked out of a page; that is sorted, and nothing else.
+                // One row is picked out of a page; those are sorted, and nothing else.
                 let sorted = plan.matches("Sort Key").count();
                 let by_max = spec.types[0].sql.contains("int") && kind.key.len() == 1;
-                assert!(sorted <= usize::from(!by_max), "{what} on {}:\n{plan}", kind.columns);
+                let chained = plan.matches("Recursive Union").count();
+                assert_eq!(chained, usize::from(what == "filtered reads"), "{plan}");
+                let most = (usize::from(!by_max) + chained) * (1 + chained);
+                assert!(sorted <= most, "{what} on {}:\n{plan}", kind.columns);
             }
             let range = KeyRange { after: Some(range.upto.clone()), upto: upto.clone() };
             let plan = explain(&mut conn, count_statement(&scope, &spec, &range).unwrap()).await;
@@ -334,10 +337,34 @@ fn assert_by_key(plan: &str, kind: &Kind, what: &str) {
     let conditions: Vec<_> = plan.lines().filter(|line| line.contains("Index Cond")).collect();
     let keyset = |line: &&str| line.contains('>') && line.contains("<=");
     assert!(
-        conditions.len() == 1 && conditions.iter().all(keyset) && !plan.contains("by_hit"),
+        (1..=2).contains(&conditions.len()) && conditions.iter().all(keyset) && !plan.contains("by_hit"),
         "{what} on {}:\n{plan}",
         kind.columns
     );
+}
+
+/// Pages that take too long together are read one by one, and the table by strides only when one is too long by itself.
+#[tokio::test]
+async fn pages_that_are_too_much_for_one_statement_are_read_one_by_one() {
+    let Some((schema, mut conn)) = Schema::with("CREATE TABLE t (n integer PRIMARY KEY)").await else { return };
+    let setup = "INSERT INTO t SELECT generate_series(1, 9); ANALYZE t; SET enable_seqscan = off; SET enable_bitmapscan = off";
+    run(&mut conn, setup).await;
+    let slow = sea_query::Expr::cust("(n < 4 OR pg_sleep(30) IS NOT NULL)");
+    let scope = Scope::<Postgres>::table("t").filter(slow);
+    let spec = scope.resolve(&mut conn).await.unwrap();
+    let session = schema.session(&mut conn).await;
+    let walk = Walk::new(&scope, &spec);
+    let upto = walk.upper(&mut conn).await.unwrap().unwrap();
+    let mut pace = Pace::paging(64);
+    let step = walk.step(&mut conn, &session, &mut pace, None, &upto, 1, 64).await.unwrap();
+    assert_eq!(step.batches.len(), 3);
+    assert!(!pace.is_striding());
+
+    let scope = Scope::<Postgres>::table("t");
+    let walk = Walk::new(&scope, &spec);
+    let step = walk.step(&mut conn, &session, &mut Pace::paging(64), None, &upto, 2, 64).await.unwrap();
+    assert_eq!(step.batches.iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [2, 2, 2, 2, 1]);
+    assert!(step.done);
 }
 
 async fn explain(conn: &mut PgConnection, statement: Statement) -> String {
