@@ -270,6 +270,31 @@ pub trait Backend: Database + Sealed {
         fence: String,
         silence: Duration,
     ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Self>>>;
+    /// As `begin_batch`, and fails unless the claim is held and its run runs: where one round trip can do both. A session that
+    /// does not [look](Session::looks) is never asked.
+    ///
+    /// After an error of the database the connection is in a transaction that has failed, until
+    /// [`undo_begin`](Backend::undo_begin).
+    #[doc(hidden)]
+    fn begin_held<'c>(
+        conn: &'c mut Self::Connection,
+        session: &'c Self::Session,
+        fence: crate::store::batches::Fence<'c>,
+        silence: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Self>>> {
+        Self::begin_batch(conn, session, fence.to_string(), silence)
+    }
+    /// Ends what [`begin_held`](Backend::begin_held) has left. With what went wrong, so that the session knows whether to look
+    /// again.
+    #[doc(hidden)]
+    fn undo_begin<'c>(
+        conn: &'c mut Self::Connection,
+        session: &'c Self::Session,
+        error: &'c sqlx::Error,
+    ) -> BoxFuture<'c, sqlx::Result<()>> {
+        let _ = (conn, session, error);
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Sets back what `begin_batch` or `bound` has set and the end of the transaction has not. Not needed between one batch and the
     /// next.
     #[doc(hidden)]
@@ -504,4 +529,8 @@ pub trait Session: Clone + Send + Sync + 'static {
     fn is_new_schema(&self, version: i64) -> bool;
     /// Lifts a deadline that a dropped [`first_before`](Backend::first_before) left behind.
     fn lift(&self);
+    /// Whether to begin with [`begin_held`](Backend::begin_held).
+    fn looks(&self) -> bool {
+        false
+    }
 }

@@ -18,7 +18,7 @@ pub const LONG: &str = "SELECT pg_sleep(300)";
 /// In the text of the statement that begins a batch's transaction.
 pub const BEGINS: &str = "SET LOCAL data_drip.fence";
 /// Round trips of the engine's own for a batch that another follows.
-pub const TRIPS: u64 = 4;
+pub const TRIPS: u64 = 3;
 /// Those of a writing helper.
 pub const WRITES: u64 = 1;
 /// What a hand-written `COMMIT` and its like are told.

@@ -160,18 +160,35 @@ impl<DB: Backend> Attempt<DB> {
     async fn transaction(&self, mut link: Link<DB>, code: &Code<DB>) -> (Option<Link<DB>>, Ended) {
         let (conn, session) = link.parts();
         let _turn = self.engine.turn().await;
+        let fence = self.claim.fence();
+        let mut held = session.looks();
         let mut tx = loop {
             if !self.may_begin() || DB::is_called_to_stop(&self.engine.pool, self.claim.batch.run_id) {
                 return (Some(link), RELEASED);
             }
-            let fence = self.claim.fence().to_string();
+            let (silence, patience) = (self.engine.lease.silence(), self.engine.lease.ttl());
             let error = {
-                let begun = DB::begin_batch(&mut *conn, session, fence, self.engine.lease.silence());
-                match within::<DB, _>(self.engine.lease.ttl(), begun).await {
+                let begun = if held {
+                    DB::begin_held(&mut *conn, session, fence, silence)
+                } else {
+                    DB::begin_batch(&mut *conn, session, fence.to_string(), silence)
+                };
+                match within::<DB, _>(patience, begun).await {
                     Ok(tx) => break tx,
                     Err(error) => error,
                 }
             };
+            if held && matches!(error, sqlx::Error::Database(_)) {
+                // Whatever it is, it shows once more when each is done by itself.
+                held = false;
+                match within::<DB, _>(patience, DB::undo_begin(&mut *conn, session, &error)).await {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        link.discard();
+                        return (None, self.failed(&Failure::transient(error), code));
+                    }
+                }
+            }
             if !is_busy::<DB>(&error) {
                 link.discard();
                 // Whatever it is, it is not the fault of user code, which has not begun.
@@ -179,7 +196,7 @@ impl<DB: Backend> Attempt<DB> {
             }
             tokio::time::sleep(BUSY).await;
         };
-        let worked = self.work(&mut tx, session, code).await;
+        let worked = self.work(&mut tx, session, code, held).await;
         if let Worked::Ready(done) = worked {
             return match within::<DB, _>(self.engine.lease.ttl(), tx.commit()).await {
                 Ok(()) => (Some(link), done.into()),
@@ -229,22 +246,27 @@ impl<DB: Backend> Attempt<DB> {
         !self.cancel.is_cancelled() && !self.engine.draining.is_cancelled() && self.engine.lease.is_held()
     }
 
-    /// Everything between `BEGIN` and `COMMIT`.
-    async fn work(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>) -> Worked {
+    /// Everything between `BEGIN` and `COMMIT`; with a look at the claim, unless it is known to be held.
+    async fn work(&self, tx: &mut DB::Connection, session: &DB::Session, code: &Code<DB>, held: bool) -> Worked {
+        if !held && let Err(worked) = self.look(tx, session).await {
+            return worked;
+        }
+        self.guarded(tx, session, code).await.map_or_else(|worked| worked, Worked::Ready)
+    }
+
+    async fn look(&self, tx: &mut DB::Connection, session: &DB::Session) -> Result<(), Worked> {
         match within::<DB, _>(self.engine.lease.ttl(), batches::check::<DB>(tx, &self.claim)).await {
             Ok(Some(seen)) if seen.status == RunStatus::Running => {
                 // Read under the write lock, where there is one: nobody changes the schema after this.
-                if seen.schema.is_some_and(|version| session.is_new_schema(version))
-                    && let Err(error) = DB::forget_statements(tx).await
-                {
-                    return error.into();
+                if seen.schema.is_some_and(|version| session.is_new_schema(version)) {
+                    DB::forget_statements(tx).await?;
                 }
+                Ok(())
             }
-            Ok(Some(_)) => return Worked::Released,
-            Ok(None) => return Worked::Lost,
-            Err(error) => return Worked::Failed(Failure::transient(error)),
+            Ok(Some(_)) => Err(Worked::Released),
+            Ok(None) => Err(Worked::Lost),
+            Err(error) => Err(Worked::Failed(Failure::transient(error))),
         }
-        self.guarded(tx, session, code).await.map_or_else(|worked| worked, Worked::Ready)
     }
 
     /// User code, the completion and the next claim, under the guard.

@@ -82,7 +82,7 @@ fn claimed<DB: Backend>(row: &DB::Row, wanted: &Wanted) -> sqlx::Result<Claim> {
 
 /// What a write of a claim's holder has to match.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fence<'a> {
+pub struct Fence<'a> {
     pub(crate) batch: BatchId,
     pub(crate) run: RunId,
     pub(crate) worker: &'a str,

@@ -40,6 +40,7 @@ use crate::key::{Key, KeyPart};
 use crate::run::RunId;
 use crate::scope::{self, Scope, TableName};
 use crate::store;
+use crate::store::batches::Fence;
 use crate::store::migrate::Migrate;
 
 impl Sealed for Postgres {}
@@ -99,6 +100,30 @@ impl Backend for Postgres {
             let statement = session.begin(conn, &fence, silence).await?;
             conn.begin_with(AssertSqlSafe(format!("{statement}{}", pooler::forget_names(conn)))).await
         })
+    }
+
+    fn begin_held<'c>(
+        conn: &'c mut PgConnection,
+        session: &'c PostgresSession,
+        fence: Fence<'c>,
+        silence: Duration,
+    ) -> BoxFuture<'c, sqlx::Result<Transaction<'c, Postgres>>> {
+        Box::pin(async move {
+            let statement = session.begin(conn, &fence.to_string(), silence).await? + &session.look_at(&fence);
+            let tx = conn.begin_with(AssertSqlSafe(statement)).await?;
+            session.keeps_look();
+            Ok(tx)
+        })
+    }
+
+    fn undo_begin<'c>(
+        conn: &'c mut PgConnection,
+        session: &'c PostgresSession,
+        error: &'c sqlx::Error,
+    ) -> BoxFuture<'c, sqlx::Result<()>> {
+        session.doubts(error);
+        // The driver does not count a transaction whose beginning has failed.
+        Box::pin(async move { sqlx::raw_sql("ROLLBACK").execute(conn).await.map(drop) })
     }
 
     fn finish_batch<'c>(_: &'c mut PgConnection, _: &'c PostgresSession) -> BoxFuture<'c, sqlx::Result<()>> {

@@ -7,12 +7,13 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnection, Postgres};
 use tokio::sync::Barrier;
 
-use crate::backend::{Backend, Statement};
+use crate::backend::{Backend, Session, Statement};
 use crate::key::{Key, KeyPart, KeyRange};
-use crate::run::RunId;
+use crate::run::{BatchId, RunBatch, RunId};
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::batches::{self, Claim, Unfinished, Wanted};
 use crate::store::plans::{self, Advance};
+use crate::store::postgres::session::PostgresSession;
 use crate::store::postgres::testing::{Schema, int, run};
 use crate::store::runs::{self, Change, NewRun, Request};
 
@@ -271,6 +272,64 @@ async fn a_completion_outside_its_own_transaction_completes_nothing() {
     assert!(!batches::complete::<Postgres>(&mut tx, &claim, 1).await.unwrap(), "in another's");
     tx.rollback().await.unwrap();
     assert!(complete(&schema, &mut conn, &claim).await);
+}
+
+/// Whether a transaction begins that looks at the claim at once; the connection works afterwards, whatever has become of that.
+async fn begins(conn: &mut PgConnection, session: &PostgresSession, claim: &Claim) -> bool {
+    let error = match Postgres::begin_held(conn, session, claim.fence(), SILENCE).await {
+        Ok(tx) => {
+            tx.rollback().await.unwrap();
+            None
+        }
+        Err(error) => Some(error),
+    };
+    if let Some(error) = &error {
+        assert!(matches!(error, sqlx::Error::Database(_)), "{error}");
+        Postgres::undo_begin(conn, session, error).await.unwrap();
+    }
+    let mut tx = Postgres::begin_batch(conn, session, claim.fence().to_string(), SILENCE).await.unwrap();
+    batches::check::<Postgres>(&mut tx, claim).await.unwrap();
+    tx.rollback().await.unwrap();
+    error.is_none()
+}
+
+#[tokio::test]
+async fn a_transaction_that_looks_at_its_claim_at_once_begins_while_that_is_held_and_its_run_runs() {
+    let Some((schema, pool, run_id)) = planned(3, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    let session = schema.session(&mut conn).await;
+    let mine = claim(&mut conn, 1).await.unwrap();
+    for others in [
+        Claim { epoch: mine.epoch + 1, ..mine.clone() },
+        Claim { worker: "it's \\ another".into(), ..mine.clone() },
+        Claim { batch: RunBatch { id: BatchId(0), ..mine.batch.clone() }, ..mine.clone() },
+    ] {
+        assert!(!begins(&mut conn, &session, &others).await, "{others:?}");
+        assert!(session.looks(), "that was an answer");
+        assert!(begins(&mut conn, &session, &mine).await);
+    }
+    assert!(complete(&schema, &mut conn, &mine).await);
+    assert!(!begins(&mut conn, &session, &mine).await, "it is completed");
+    let mine = claim(&mut conn, 1).await.unwrap();
+    assert!(begins(&mut conn, &session, &mine).await);
+    runs::change::<Postgres>(&mut conn, run_id, Request::Pause, None).await.unwrap();
+    assert!(!begins(&mut conn, &session, &mine).await, "its run rests");
+}
+
+#[tokio::test]
+async fn a_connection_whose_look_was_thrown_away_looks_as_it_did_before() {
+    let Some((schema, pool, _)) = planned(1, None).await else { return };
+    let mut conn = pool.acquire().await.unwrap();
+    let session = schema.session(&mut conn).await;
+    let mine = claim(&mut conn, 1).await.unwrap();
+    assert!(begins(&mut conn, &session, &mine).await);
+    // The next batch of the same connection meets what the one before has kept there.
+    let next = schema.session(&mut conn).await;
+    assert!(!begins(&mut conn, &next, &mine).await && begins(&mut conn, &next, &mine).await);
+    sqlx::raw_sql("DEALLOCATE data_drip_look").execute(&mut *conn).await.unwrap();
+    assert!(session.looks());
+    assert!(!begins(&mut conn, &session, &mine).await);
+    assert!(!session.looks(), "a pooler that mixes connections would make every batch look twice");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@
 //!   application not much longer.
 //! - `idle_in_transaction_session_timeout` and its like end a transaction whose process stands still or has lost its network.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use sqlx_core::transaction::TransactionManager;
 
 use super::{code, pooler};
 use crate::backend::{Backend, Session, Statement};
+use crate::store::batches::Fence;
 
 /// How long user code, and the engine beside it, waits for a row that somebody else has locked.
 const LOCK_TIMEOUT: &str = "800ms";
@@ -32,6 +33,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// until the statistics follow (seen: 50 ms for each batch with 60,000 of them).
 const PLANNED_ANEW: [u64; 2] = [64, 512];
 const PLANNED_ANEW_EVERY: u64 = 4_096;
+/// Batches of a connection from on which it is worth it that the look at a claim is kept on it.
+const STAYS: u64 = 2;
+/// Fails unless the claim is held and its run runs. In SQL that is prepared as such: with values in it the look would be planned
+/// each time, and as the driver prepares statements it cannot go out with the `BEGIN`.
+const LOOK: &str = "data_drip_look (bigint, text, bigint) AS SELECT CAST(CASE WHEN EXISTS (\
+     SELECT FROM data_drip_backfill_run_batches b JOIN data_drip_backfill_runs r ON r.id = b.run_id \
+     WHERE b.id = $1 AND b.worker = $2 AND b.epoch = $3 AND b.status = 'running' AND r.status = 'running') \
+     THEN '1' ELSE 'the claim of ' || $2 || ' is over' END AS integer)";
 /// The version from on which a server looks after its clients while it works.
 const CHECKS_CLIENTS: u32 = 140_000;
 
@@ -51,8 +60,18 @@ struct Control {
     on_linux: OnceLock<bool>,
     /// Begun so far.
     batches: AtomicU64,
+    /// What has become of the prepared look: a [`Look`].
+    look: AtomicU8,
     interrupted: AtomicBool,
     guarded: AtomicBool,
+}
+
+/// What is known about the prepared look on a connection.
+#[derive(Clone, Copy)]
+enum Look {
+    Untried,
+    Kept,
+    Never,
 }
 
 impl PostgresSession {
@@ -64,6 +83,7 @@ impl PostgresSession {
             fence: Mutex::default(),
             on_linux: OnceLock::new(),
             batches: AtomicU64::new(0),
+            look: AtomicU8::new(Look::Untried as u8),
             interrupted: AtomicBool::new(false),
             guarded: AtomicBool::new(false),
         }))
@@ -86,6 +106,32 @@ impl PostgresSession {
         let settings = settings.into_iter().chain(on_linux).map(|(setting, value)| local(setting, value));
         let anew = if self.plans_anew() { "; DISCARD PLANS" } else { "" };
         Ok(format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE{}{anew}", settings.collect::<String>()))
+    }
+
+    /// The statements that follow those of `begin`, and look at the claim.
+    pub(super) fn look_at(&self, fence: &Fence<'_>) -> String {
+        let prepare = if self.look_is(Look::Kept) { String::new() } else { format!("; PREPARE {LOOK}") };
+        let worker = fence.worker.replace('\'', "''");
+        format!("{prepare}; EXECUTE data_drip_look({}, '{worker}', {})", fence.batch, fence.epoch)
+    }
+
+    pub(super) fn keeps_look(&self) {
+        self.0.look.store(Look::Kept as u8, Ordering::Relaxed);
+    }
+
+    /// Learns from a look that failed.
+    pub(super) fn doubts(&self, error: &sqlx::Error) {
+        match code(error).as_deref() {
+            // Not a number: the claim is over. Or it was prepared when this connection was in other hands.
+            Some("22P02" | "42P05") => self.keeps_look(),
+            // It is not there any more: somebody has thrown it away, or a pooler gives each transaction another connection.
+            _ if !Postgres::is_transient(error) => self.0.look.store(Look::Never as u8, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    fn look_is(&self, look: Look) -> bool {
+        self.0.look.load(Ordering::Relaxed) == look as u8
     }
 
     /// Settings that servers on other systems refuse, or complain about in their log each time.
@@ -224,6 +270,10 @@ impl Session for PostgresSession {
 
     fn lift(&self) {
         // A deadline ends with its statement's own transaction.
+    }
+
+    fn looks(&self) -> bool {
+        pooler::keeps_names() && !self.look_is(Look::Never) && self.0.batches.load(Ordering::Relaxed) >= STAYS
     }
 }
 

@@ -347,7 +347,8 @@ fn assert_by_key(plan: &str, kind: &Kind, what: &str) {
 #[tokio::test]
 async fn pages_that_are_too_much_for_one_statement_are_read_one_by_one() {
     let Some((schema, mut conn)) = Schema::with("CREATE TABLE t (n integer PRIMARY KEY)").await else { return };
-    let setup = "INSERT INTO t SELECT generate_series(1, 9); ANALYZE t; SET enable_seqscan = off; SET enable_bitmapscan = off";
+    let setup =
+        "INSERT INTO t SELECT generate_series(1, 9); ANALYZE t; SET enable_seqscan = off; SET enable_bitmapscan = off";
     run(&mut conn, setup).await;
     let slow = sea_query::Expr::cust("(n < 4 OR pg_sleep(30) IS NOT NULL)");
     let scope = Scope::<Postgres>::table("t").filter(slow);
