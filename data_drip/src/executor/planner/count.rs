@@ -15,8 +15,9 @@ use crate::walk::Walk;
 
 /// How long a count of the whole scope may take before it becomes an estimate.
 const COUNT: Duration = Duration::from_secs(1);
-/// How long the first batches have the machine to themselves before the count begins: it keeps a core busy.
-const HEAD_START: Duration = Duration::from_millis(100);
+/// How long the batches have the machine to themselves before the count begins: it keeps a core busy, and where the slots are
+/// fast, the plan is finished before, and knows the total.
+const HEAD_START: Duration = Duration::from_secs(2);
 
 impl<DB: Backend> Planner<'_, DB> {
     /// Plans batch after batch, and counts the whole scope beside it.
