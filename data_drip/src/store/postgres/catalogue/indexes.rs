@@ -36,11 +36,12 @@ pub(super) struct Part {
 }
 
 pub(super) async fn of(conn: &mut PgConnection, table: i64) -> Result<Vec<Index>, Error> {
+    // Counted, not NOT EXISTS: that is answered by asking for every operator there is whether it is visible.
     let statement = Statement::of(
         "SELECT c.relname::text, i.indisprimary, i.indisunique, i.indisvalid AND i.indisready, i.indpred IS NOT NULL, \
              am.amname = 'btree', k.place::bigint, i.indkey[k.place]::bigint, i.indcollation[k.place]::bigint, \
-             i.indoption[k.place]::bigint, o.opcdefault, NOT EXISTS ( \
-                 SELECT 1 FROM pg_catalog.pg_amop p WHERE p.amopfamily = o.opcfamily AND p.amoplefttype = o.opcintype \
+             i.indoption[k.place]::bigint, o.opcdefault, 0 = ( \
+                 SELECT count(*) FROM pg_catalog.pg_amop p WHERE p.amopfamily = o.opcfamily AND p.amoplefttype = o.opcintype \
                      AND p.amoprighttype = o.opcintype AND NOT pg_operator_is_visible(p.amopopr)) \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
