@@ -305,7 +305,7 @@ async fn the_keyset_predicate_reads_what_it_returns_and_no_more() {
         let page = walk.step(&mut conn, &session, &mut Pace::default(), Some(&after), &upto, 3, 1).await.unwrap();
         assert!(!page.batches.is_empty(), "{page:?} on {}: {after}", kind.columns);
         let range = page.batches[0].0.clone();
-        let mut statements = walk.statements(Some(&after), &upto, PAGE).to_vec();
+        let mut statements = walk.statements(Some(&after), &upto, PAGE);
         statements.push(("batch", count_statement(&scope, &spec, &range).unwrap()));
         for (what, statement) in statements {
             let sql = statement.sql.clone();
