@@ -23,7 +23,7 @@ use crate::key::{Key, KeyRange};
 use crate::run::Total;
 use crate::scope::Scope;
 
-/// How long one step may take, and with it any statement of the walk.
+/// How long one step may take, and with it any statement of the walk; twice that when several pages at a time were too much.
 const BUDGET: Duration = Duration::from_millis(100);
 /// Strides that take less grow; those that take twice as long shrink.
 const QUICK: Duration = Duration::from_millis(25);
@@ -151,21 +151,21 @@ impl<'s, DB: Backend> Walk<'s, DB> {
         size: u64,
         want: usize,
     ) -> Result<Step, Error> {
-        let mut end = Instant::now() + BUDGET;
         let mut step = Step::from(after);
+        let mut end = Instant::now() + BUDGET;
         while !pace.striding {
             let mut reads = DB::begin_reads(conn, BUDGET).await?;
             let mut going = Going { reader: self.reader(reads.conn(), session), step, size, want };
-            let in_time = going.dense(pace, upto, end).await?;
+            let dense = going.dense(pace, upto, end).await?;
             step = going.step;
             reads.end().await?;
-            if in_time || !step.batches.is_empty() {
+            match dense {
+                // One by one they have a budget of their own.
+                Dense::SeveralStruck if step.batches.is_empty() => end = Instant::now() + BUDGET,
+                Dense::OneStruck if step.batches.is_empty() => pace.striding = true,
                 // What was left of the budget was not enough for more; the next step has a whole one.
-                return Ok(step);
+                Dense::InTime | Dense::SeveralStruck | Dense::OneStruck => return Ok(step),
             }
-            // Several pages may have been too much; one by one they have a budget of their own.
-            end = Instant::now() + BUDGET;
-            pace.striding = std::mem::replace(&mut pace.pages, 1) == 1;
         }
         let mut going = Going { reader: self.reader(conn, session), step, size, want };
         while going.is_short_of_batches(after, end) {
@@ -247,6 +247,14 @@ impl<'s, DB: Backend> Walk<'s, DB> {
     }
 }
 
+/// How filtered reads that follow each other ended.
+enum Dense {
+    InTime,
+    /// The deadline struck a statement that was to find several pages: each may be quick enough by itself.
+    SeveralStruck,
+    OneStruck,
+}
+
 /// A step being made.
 struct Going<'r, DB: Backend> {
     reader: Reader<'r, DB>,
@@ -262,20 +270,23 @@ impl<DB: Backend> Going<'_, DB> {
         !self.step.done && self.step.batches.len() < self.want && in_time()
     }
 
-    /// Filtered reads, one after the other; `false` when the deadline struck.
-    async fn dense(&mut self, pace: &mut Pace, upto: &Key, end: Instant) -> Result<bool, Error> {
+    /// Filtered reads, one after the other, or several at a time where that is quick.
+    async fn dense(&mut self, pace: &mut Pace, upto: &Key, end: Instant) -> Result<Dense, Error> {
         let after = self.step.cursor.clone();
         while self.is_short_of_batches(after.as_ref(), end) {
             let begun = Instant::now();
             let pages = if DB::CHAINS_PAGES { pace.pages.min(self.want - self.step.batches.len()) } else { 1 };
-            let in_time =
-                if pages > 1 { self.chained(upto, pages, end).await? } else { self.filtered(upto, Some(end)).await? };
-            if !in_time {
-                return Ok(false);
+            if pages > 1 {
+                if !self.chained(upto, pages, end).await? {
+                    pace.pages = 1;
+                    return Ok(Dense::SeveralStruck);
+                }
+            } else if !self.filtered(upto, Some(end)).await? {
+                return Ok(Dense::OneStruck);
             }
             pace.paged(begun.elapsed());
         }
-        Ok(true)
+        Ok(Dense::InTime)
     }
 
     /// Up to `pages` filtered reads up to `upto` by one statement; `false` when the deadline struck.

@@ -36,7 +36,8 @@ const PLANNED_ANEW_EVERY: u64 = 4_096;
 /// Batches of a connection from on which it is worth it that the look at a claim is kept on it.
 const STAYS: u64 = 2;
 /// Fails unless the claim is held and its run runs. In SQL that is prepared as such: with values in it the look would be planned
-/// each time, and as the driver prepares statements it cannot go out with the `BEGIN`.
+/// each time, and as the driver prepares statements it cannot go out with the `BEGIN`. Behind a pooler a connection may have it from a
+/// process of another version: a look that means something else needs another name.
 const LOOK: &str = "data_drip_look (bigint, text, bigint) AS SELECT CAST(CASE WHEN EXISTS (\
      SELECT FROM data_drip_backfill_run_batches b JOIN data_drip_backfill_runs r ON r.id = b.run_id \
      WHERE b.id = $1 AND b.worker = $2 AND b.epoch = $3 AND b.status = 'running' AND r.status = 'running') \
