@@ -12,10 +12,11 @@ use crate::suite::backfills::StampAll;
 use crate::suite::gate::Gate;
 use crate::suite::{engine, settled, until};
 
-/// An engine that looks for work once an hour.
-async fn sleepy(database: &Database) -> DataDrip {
-    let builder = database.builder().poll_interval(Duration::from_hours(1)).lease(Duration::from_hours(24));
-    builder.state(Gate::default()).build().await.unwrap()
+/// An engine that looks for work once an hour, and its gate.
+async fn sleepy(database: &Database) -> (DataDrip, Gate) {
+    let builder = database.builder().slots(1).poll_interval(Duration::from_hours(1)).lease(Duration::from_hours(24));
+    let gate = Gate::default();
+    (builder.state(gate.clone()).build().await.unwrap(), gate)
 }
 
 const LOCKED_WORKERS: &str = "SELECT count(*) FROM data_drip_worker_locks";
@@ -33,7 +34,7 @@ fn is_completed(run: &Run) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_of_other_processes_is_heard_of_and_not_looked_for() {
     let Some(database) = Database::with_items(100).await else { return };
-    let drip = sleepy(&database).await;
+    let (drip, _) = sleepy(&database).await;
     let worker = drip.start();
     listening(&database, 1).await;
     let (person, _) = engine(&database, 1).await;
@@ -57,7 +58,7 @@ async fn work_of_other_processes_is_heard_of_and_not_looked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_written_in_a_transaction_of_the_host_is_heard_of_with_its_commit() {
     let Some(database) = Database::with_items(100).await else { return };
-    let drip = sleepy(&database).await;
+    let (drip, _) = sleepy(&database).await;
     let worker = drip.start();
     listening(&database, 1).await;
     let (person, _) = engine(&database, 1).await;
@@ -66,6 +67,50 @@ async fn a_run_that_is_written_in_a_transaction_of_the_host_is_heard_of_with_its
     tx.commit().await.unwrap();
     is_completed(&settled(&person, run.id).await);
     worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_that_one_process_plans_are_heard_of_by_all() {
+    let Some(database) = Database::with_items(100).await else { return };
+    let mut sleepers = Vec::new();
+    for _ in 0..4 {
+        let (drip, gate) = sleepy(&database).await;
+        gate.close();
+        sleepers.push((drip.start(), gate));
+    }
+    listening(&database, 4).await;
+    let (person, _) = engine(&database, 1).await;
+    let run = person.enqueue(StampAll { tag: 1 }).batch_size(5).await.unwrap();
+    // By the time that there is something to claim, all but the one that plans have looked in vain.
+    for (_, gate) in &sleepers {
+        gate.reached().await;
+    }
+    for (_, gate) in &sleepers {
+        gate.open();
+    }
+    is_completed(&settled(&person, run.id).await);
+    for (worker, _) in sleepers {
+        worker.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_claims_nothing_plans_on_while_others_claim() {
+    let Some(database) = Database::with_items(100).await else { return };
+    let (planner, gate) = sleepy(&database).await;
+    gate.close();
+    let planner = planner.start();
+    let (person, _) = engine(&database, 1).await;
+    let run = person.enqueue(StampAll { tag: 1 }).batch_size(1).await.unwrap();
+    gate.reached().await;
+    let (other, _) = sleepy(&database).await;
+    let other = other.start();
+    until(async || (person.run(run.id).await.unwrap().counts.completed == 99).then_some(())).await;
+    gate.open();
+    is_completed(&settled(&person, run.id).await);
+    for worker in [planner, other] {
+        worker.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

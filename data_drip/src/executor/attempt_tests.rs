@@ -83,7 +83,7 @@ mod unknown_commit {
             (KeyRange { after: None, upto: first.clone() }, 10),
             (KeyRange { after: Some(first), upto: second.clone() }, 10),
         ];
-        let step = Advance { from: None, to: Some(&second), batches: &ranges, position: 1, done: true };
+        let step = Advance { from: None, to: Some(&second), batches: &ranges, position: 1, done: true, call: false };
         plans::advance::<Sqlite>(&mut conn, &role, &step).await.unwrap().unwrap();
         (worker, pool)
     }

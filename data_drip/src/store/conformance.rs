@@ -112,7 +112,7 @@ impl<DB: Backend> Desk<DB> {
             .collect();
         let (from, to) = (from.map(key), key(first + batches * 10));
         let position = first / 10 + 1;
-        let step = Advance { from: from.as_ref(), to: Some(&to), batches: &ranges, position, done };
+        let step = Advance { from: from.as_ref(), to: Some(&to), batches: &ranges, position, done, call: false };
         plans::advance::<DB>(&mut self.conn, role, &step).await.unwrap()
     }
 

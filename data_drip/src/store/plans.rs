@@ -156,7 +156,7 @@ pub(crate) async fn pin<DB: Backend>(
 }
 
 /// One step of a plan: the batches found between two places of the cursor.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Advance<'a> {
     pub(crate) from: Option<&'a Key>,
     pub(crate) to: Option<&'a Key>,
@@ -166,6 +166,8 @@ pub(crate) struct Advance<'a> {
     pub(crate) position: u64,
     /// Nothing is left to plan.
     pub(crate) done: bool,
+    /// Workers of other processes are told of the batches.
+    pub(crate) call: bool,
 }
 
 /// Moves the cursor and inserts the batches, in one transaction; `None` when the role, the run's status or the
@@ -201,6 +203,9 @@ pub(crate) async fn advance<DB: Backend>(
             let message = format!("{} of {} planned batches were written", ids.len(), rows.len());
             return Err(sqlx::Error::Protocol(message));
         }
+    }
+    if step.call {
+        DB::notify(&mut tx).await?;
     }
     tx.commit().await?;
     Ok(Some(ids))

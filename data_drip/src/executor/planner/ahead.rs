@@ -6,10 +6,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{ask, within};
 use crate::backend::Backend;
+use crate::executor::planner::flow::Flow;
 use crate::executor::planner::halt::{Halt, halt};
 use crate::executor::planner::planning::{Planner, persist};
 use crate::hooks::Event;
-use crate::key::{Key, KeyRange};
+use crate::key::Key;
 use crate::run::Run;
 use crate::status::{BatchStatus, RunStatus};
 use crate::store::plans::{self, Advance, Plan};
@@ -38,15 +39,17 @@ impl<DB: Backend> Planner<'_, DB> {
         let mut cursor = plan.cursor;
         let (mut batches, mut elements) = (plan.batches, plan.elements);
         let mut ahead = FIRST;
+        let mut flow = Flow::default();
         loop {
             let asked = Instant::now();
-            let pending = self.wait_for_room(ahead).await?;
+            let pending = self.wait_for_room(ahead, &mut flow).await?;
             if batches > 0 && asked.elapsed() < BREATH {
                 ahead = (ahead * 2).min(MOST_AHEAD);
             }
             let (size, want) = portion(run, elements, ahead.saturating_sub(pending).max(1));
             if want == 0 {
-                return self.advance(cursor.as_ref(), cursor.as_ref(), &[], batches + 1, true).await;
+                let (from, to, position) = (cursor.as_ref(), cursor.as_ref(), batches + 1);
+                return self.advance(Advance { from, to, position, done: true, ..Advance::default() }).await;
             }
             let mut link = self.engine.link().await?;
             let (conn, session) = link.parts();
@@ -62,8 +65,17 @@ impl<DB: Backend> Planner<'_, DB> {
             let step = step.map_err(|error| halt::<DB>(&error))?;
             elements += step.batches.iter().map(|(_, rows)| rows).sum::<u64>();
             let done = step.done || run.limit.is_some_and(|limit| elements >= limit);
-            self.advance(cursor.as_ref(), step.cursor.as_ref(), &step.batches, batches + 1, done).await?;
+            self.advance(Advance {
+                from: cursor.as_ref(),
+                to: step.cursor.as_ref(),
+                batches: &step.batches,
+                position: batches + 1,
+                done,
+                call: !step.batches.is_empty() && flow.calls(Instant::now(), pending, ahead == MOST_AHEAD),
+            })
+            .await?;
             batches += step.batches.len() as u64;
+            flow.planned();
             cursor = step.cursor;
             if done {
                 return Ok(());
@@ -73,18 +85,10 @@ impl<DB: Backend> Planner<'_, DB> {
     }
 
     /// Moves the cursor, tells the slots, and ends planning when the role is lost.
-    pub(super) async fn advance(
-        &self,
-        from: Option<&Key>,
-        to: Option<&Key>,
-        batches: &[(KeyRange, u64)],
-        position: u64,
-        done: bool,
-    ) -> Result<(), Halt> {
-        let step = Advance { from, to, batches, position, done };
+    pub(super) async fn advance(&self, step: Advance<'_>) -> Result<(), Halt> {
         let inserted = persist!(self, |conn| plans::advance::<DB>(conn, self.role, &step))?;
         let Some(ids) = inserted else { return Err(Halt::Over) };
-        self.reach(to, batches.iter().map(|(_, rows)| rows).sum());
+        self.reach(step.to, step.batches.iter().map(|(_, rows)| rows).sum());
         if !ids.is_empty() {
             let [first, last] = [ids.first(), ids.last()].map(|id| id.map(|id| id.0));
             tracing::debug!(batches = ids.len(), first, last, "batches are planned");
@@ -96,7 +100,7 @@ impl<DB: Backend> Planner<'_, DB> {
 
     /// Waits until fewer than half of `ahead` batches wait for a slot; how many do. Those that failed and wait for the time
     /// of their next try keep nobody from getting on, unless there are very many.
-    async fn wait_for_room(&self, ahead: usize) -> Result<usize, Halt> {
+    async fn wait_for_room(&self, ahead: usize, flow: &mut Flow) -> Result<usize, Halt> {
         let signals = &self.engine.core.signals;
         let claims = signals.claims_of(self.role.run);
         loop {
@@ -117,17 +121,21 @@ impl<DB: Backend> Planner<'_, DB> {
             if status != RunStatus::Running {
                 return Err(Halt::Over);
             }
+            let room = claims_to_room(pending.due, ahead);
+            let at_this_pace = flow.look(Instant::now(), pending.due, room);
             if pending.due * 2 < ahead && pending.all < MOST_PENDING {
                 return Ok(pending.due);
             }
             // Claims of this process are counted here; what other processes claim shows at the next look.
-            let enough = claimed + claims_to_room(pending.due, ahead);
+            let enough = claimed + room;
+            let pause = self.crowd.pause(self.engine.core.config.poll_interval);
+            let pause = if pending.all < MOST_PENDING { pause.min(at_this_pace) } else { pause };
             self.place.give_back();
             tokio::select! {
                 () = self.engine.draining.cancelled() => return Err(Halt::Over),
                 () = asked => {}
                 () = claims.reach(enough) => {}
-                () = tokio::time::sleep(self.crowd.pause(self.engine.core.config.poll_interval)) => {}
+                () = tokio::time::sleep(pause) => {}
             }
             tokio::select! {
                 () = self.engine.draining.cancelled() => return Err(Halt::Over),

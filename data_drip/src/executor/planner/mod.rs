@@ -3,6 +3,7 @@
 mod ahead;
 mod count;
 mod crowd;
+mod flow;
 mod halt;
 mod planning;
 mod prepare;

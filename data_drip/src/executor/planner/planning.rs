@@ -16,7 +16,7 @@ use crate::executor::{Engine, schedule};
 use crate::key::Key;
 use crate::registry::{Instance, scope_of};
 use crate::run::Run;
-use crate::store::plans::{self, Plan, Role};
+use crate::store::plans::{self, Advance, Plan, Role};
 use crate::store::runs;
 use crate::walk::Walk;
 
@@ -118,7 +118,9 @@ impl<'a, DB: Backend> Planner<'a, DB> {
             None => match self.pin(&walk, &spec).await? {
                 Some(upper) => upper,
                 // An empty table: everything is planned.
-                None => return self.advance(None, None, &[], plan.batches, true).await,
+                None => {
+                    return self.advance(Advance { position: plan.batches, done: true, ..Advance::default() }).await;
+                }
             },
         };
         drop((alone, beside_others));

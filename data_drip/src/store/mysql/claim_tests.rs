@@ -50,7 +50,7 @@ async fn plan(conn: &mut MySqlConnection, concurrency: Option<u32>, keys: &[Key]
     let (role, _) = plans::take::<MySql>(conn, run, "planner").await.unwrap().unwrap();
     let after = [None].into_iter().chain(keys.iter().cloned().map(Some));
     let ranges: Vec<_> = after.zip(keys.iter().cloned()).map(|(after, upto)| (KeyRange { after, upto }, 1)).collect();
-    let step = Advance { from: None, to: keys.last(), batches: &ranges, position: 1, done: true };
+    let step = Advance { from: None, to: keys.last(), batches: &ranges, position: 1, done: true, call: false };
     plans::advance::<MySql>(conn, &role, &step).await.unwrap().unwrap();
     run
 }

@@ -37,7 +37,7 @@ async fn planned(batches: usize, concurrency: Option<u32>) -> Option<(Schema, Pg
     let (role, _) = plans::take::<Postgres>(&mut conn, run, "planner").await.unwrap().unwrap();
     let ranges: Vec<_> =
         (0..batches).map(|n| (KeyRange { after: (n > 0).then(|| key(n)), upto: key(n + 1) }, 1)).collect();
-    let step = Advance { from: None, to: Some(&key(batches)), batches: &ranges, position: 1, done: true };
+    let step = Advance { from: None, to: Some(&key(batches)), batches: &ranges, position: 1, done: true, call: false };
     plans::advance::<Postgres>(&mut conn, &role, &step).await.unwrap().unwrap();
     Some((schema, pool, run))
 }
