@@ -28,6 +28,14 @@ pub(super) struct Code<DB: Backend> {
 }
 
 impl<DB: Backend> Code<DB> {
+    fn new(core: &Core<DB>, run: Run, instance: Arc<dyn Instance<DB>>, spec: KeySpec) -> Self {
+        let mask = core.mask(&run);
+        let lock = core.registry.get(&run.backfill).is_none_or(|registration| registration.info.settings.lock);
+        let run = Arc::new(run);
+        let context = Context::new(Arc::clone(&run), core.states.clone());
+        Self { run, instance, context, spec, lock, mask }
+    }
+
     /// Asks user code which rows.
     pub(super) fn scope(&self) -> crate::Result<Scope<DB>> {
         Ok(scope_of(&*self.instance)?.at(&self.spec))
@@ -73,6 +81,12 @@ impl<DB: Backend> Codes<DB> {
         Ok(loaded)
     }
 
+    /// Keeps what the planner has found out, so that the slots of its process need not.
+    pub(super) fn keep(&self, core: &Core<DB>, run: &Run, instance: &Arc<dyn Instance<DB>>, spec: &KeySpec) {
+        let found = Code::new(core, run.clone(), Arc::clone(instance), spec.clone());
+        self.0.keep(run.id, Arc::new(found));
+    }
+
     pub(super) fn forget(&self, id: RunId) {
         self.0.forget(id);
     }
@@ -81,17 +95,13 @@ impl<DB: Backend> Codes<DB> {
 async fn load<DB: Backend>(core: &Core<DB>, conn: &mut DB::Connection, id: RunId) -> Result<Code<DB>, Unfit> {
     let run = runs::find_with::<DB>(conn, id, &core.tallies).await?.ok_or(sqlx::Error::RowNotFound)?;
     let plan = plans::find::<DB>(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
-    let mask = core.mask(&run);
     let instance = core.instance_of(&run).map_err(Unfit::Code)?;
     let spec = spec_of(&*instance, conn, plan.spec.as_ref()).await.map_err(|error| match error.kind() {
         ErrorKind::Database => Unfit::Database(sqlx::Error::Protocol(error.to_string())),
         // It may quote the options: a panic of `scope` does.
-        kind => Unfit::Code(Error::new(kind, mask.hide(&error.to_string()).into_owned())),
+        kind => Unfit::Code(Error::new(kind, core.mask(&run).hide(&error.to_string()).into_owned())),
     })?;
-    let lock = core.registry.get(&run.backfill).is_none_or(|registration| registration.info.settings.lock);
-    let run = Arc::new(run);
-    let context = Context::new(Arc::clone(&run), core.states.clone());
-    Ok(Code { run, instance, context, spec, lock, mask })
+    Ok(Code::new(core, run, instance, spec))
 }
 
 /// The table and key that the code names, as the catalogue describes them; [`ErrorKind::Conflict`] when others are

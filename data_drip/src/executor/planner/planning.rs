@@ -123,6 +123,7 @@ impl<'a, DB: Backend> Planner<'a, DB> {
                 }
             },
         };
+        self.engine.codes.keep(&self.engine.core, run, &instance, &spec);
         drop((alone, beside_others));
         self.plan_and_count(run, &walk, plan, &upper).await
     }
