@@ -12,6 +12,19 @@ use sqlx::{Connection, MySql, Postgres, Sqlite};
 
 use crate::backfills::Employee;
 
+/// Where a loop that [keeps books](Books::Kept) writes them down.
+pub(crate) const BOOKS: &str = "\
+    CREATE TABLE written_batches (id bigint PRIMARY KEY, upto bigint NOT NULL, processed bigint NOT NULL);\
+    CREATE TABLE written_runs (id bigint PRIMARY KEY, upto bigint NOT NULL, processed bigint NOT NULL);";
+
+/// Whether a loop could go on where it was killed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Books {
+    None,
+    /// Each transaction writes a row for its batch, and how far the loop is. Nobody else has these rows.
+    Kept,
+}
+
 /// The keys that one loop goes over: greater than the first, up to the second.
 #[derive(Clone, Copy)]
 pub(crate) struct Share(pub(crate) i64, pub(crate) i64);
@@ -29,7 +42,8 @@ impl Share {
 /// The loops on one database, and what [`AddEmail`](crate::backfills::AddEmail) does there.
 pub(crate) trait Loops: Backend {
     /// What [`AddRole`](crate::backfills::AddRole) does; the rows updated.
-    fn add_role(conn: &mut Self::Connection, share: Share, batch_size: i64) -> BoxFuture<'_, Result<u64>>;
+    fn add_role(conn: &mut Self::Connection, share: Share, batch_size: i64, books: Books)
+    -> BoxFuture<'_, Result<u64>>;
     /// What [`AddEmail`](crate::backfills::AddEmail) does; the rows updated.
     fn add_email(conn: &mut Self::Connection, share: Share, batch_size: i64) -> BoxFuture<'_, Result<u64>>;
     /// The employees of a batch.
@@ -39,11 +53,23 @@ pub(crate) trait Loops: Backend {
 }
 
 macro_rules! loops {
-    ($db:ty, begin: $begin:literal, upto: $upto:literal, update: $update:literal, page: $page:literal, address: $address:literal) => {
+    ($db:ty, begin: $begin:literal, upto: $upto:literal, update: $update:literal, row: $row:literal, reached: $reached:literal,
+     page: $page:literal, address: $address:literal) => {
         impl Loops for $db {
-            fn add_role(conn: &mut Self::Connection, share: Share, batch_size: i64) -> BoxFuture<'_, Result<u64>> {
+            fn add_role(
+                conn: &mut Self::Connection,
+                share: Share,
+                batch_size: i64,
+                books: Books,
+            ) -> BoxFuture<'_, Result<u64>> {
                 Box::pin(async move {
                     let Share(mut after, last) = share;
+                    if books == Books::Kept {
+                        let (id, upto, processed) = (last, after, 0_i64);
+                        let row = str::replace($row, "written_batches", "written_runs");
+                        let insert = sqlx::query(sqlx::AssertSqlSafe(row)).bind(id).bind(upto).bind(processed);
+                        insert.execute(&mut *conn).await?;
+                    }
                     let mut updated = 0;
                     loop {
                         let mut tx = conn.begin_with($begin).await?;
@@ -55,8 +81,14 @@ macro_rules! loops {
                             .await?;
                         let Some(upto) = upto else { return Ok(updated) };
                         let update = sqlx::query($update).bind("intern").bind(after).bind(upto);
-                        updated += update.execute(&mut *tx).await?.rows_affected();
+                        let processed = update.execute(&mut *tx).await?.rows_affected();
+                        if books == Books::Kept {
+                            let rows = i64::try_from(processed)?;
+                            sqlx::query($row).bind(upto).bind(upto).bind(rows).execute(&mut *tx).await?;
+                            sqlx::query($reached).bind(upto).bind(rows).bind(last).execute(&mut *tx).await?;
+                        }
                         tx.commit().await?;
+                        updated += processed;
                         after = upto;
                     }
                 })
@@ -103,6 +135,8 @@ loops! {
     begin: "BEGIN IMMEDIATE",
     upto: "SELECT max(id) FROM (SELECT id FROM employees WHERE id > ? AND id <= ? AND role IS NULL ORDER BY id LIMIT ?)",
     update: "UPDATE employees SET role = ? WHERE id > ? AND id <= ? AND role IS NULL",
+    row: "INSERT INTO written_batches (id, upto, processed) VALUES (?, ?, ?)",
+    reached: "UPDATE written_runs SET upto = ?, processed = processed + ? WHERE id = ?",
     page: "SELECT id, name FROM employees WHERE id > ? AND id <= ? AND email IS NULL ORDER BY id LIMIT ?",
     address: "UPDATE employees SET email = ? WHERE id = ?"
 }
@@ -112,6 +146,8 @@ loops! {
     begin: "BEGIN",
     upto: "SELECT max(id) FROM (SELECT id FROM employees WHERE id > $1 AND id <= $2 AND role IS NULL ORDER BY id LIMIT $3) AS n",
     update: "UPDATE employees SET role = $1 WHERE id > $2 AND id <= $3 AND role IS NULL",
+    row: "INSERT INTO written_batches (id, upto, processed) VALUES ($1, $2, $3)",
+    reached: "UPDATE written_runs SET upto = $1, processed = processed + $2 WHERE id = $3",
     page: "SELECT id, name FROM employees WHERE id > $1 AND id <= $2 AND email IS NULL ORDER BY id LIMIT $3",
     address: "UPDATE employees SET email = $1 WHERE id = $2"
 }
@@ -121,6 +157,8 @@ loops! {
     begin: "START TRANSACTION",
     upto: "SELECT max(id) FROM (SELECT id FROM employees WHERE id > ? AND id <= ? AND role IS NULL ORDER BY id LIMIT ?) AS n",
     update: "UPDATE employees SET role = ? WHERE id > ? AND id <= ? AND role IS NULL",
+    row: "INSERT INTO written_batches (id, upto, processed) VALUES (?, ?, ?)",
+    reached: "UPDATE written_runs SET upto = ?, processed = processed + ? WHERE id = ?",
     page: "SELECT id, name FROM employees WHERE id > ? AND id <= ? AND email IS NULL ORDER BY id LIMIT ?",
     address: "UPDATE employees SET email = ? WHERE id = ?"
 }

@@ -10,7 +10,7 @@ use sqlx::Sqlite;
 use crate::backfills::{AddEmail, AddRole};
 use crate::child::{self, First, Told};
 use crate::database::{Folder, Shape, Template, open};
-use crate::handwritten::{Loops, Share};
+use crate::handwritten::{Books, Loops, Share};
 use crate::pages::Amount;
 use crate::statements::Figures;
 use crate::table::{Table, grouped, median, millis, rate, rounded};
@@ -139,7 +139,7 @@ impl Kind {
         let (updated, elapsed) = tokio::spawn(async move {
             let begun = Instant::now();
             let updated = match self {
-                Self::Batches => Sqlite::add_role(&mut conn, Share::ALL, size).await?,
+                Self::Batches => Sqlite::add_role(&mut conn, Share::ALL, size, Books::None).await?,
                 Self::Elements => Sqlite::add_email(&mut conn, Share::ALL, size).await?,
             };
             anyhow::Ok((updated, begun.elapsed()))

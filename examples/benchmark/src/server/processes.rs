@@ -14,7 +14,7 @@ use super::database::{Place, builder};
 use super::{Server, pool, url};
 use crate::backfills::HOLDS;
 use crate::engine::WARM_UP;
-use crate::handwritten::Share;
+use crate::handwritten::{Books, Share};
 
 pub(crate) const FLAG: &str = "--server-child";
 const READY: &str = "ready";
@@ -126,7 +126,7 @@ async fn run_on<DB: Server>(what: &str, database: &str, rest: &[String]) -> Resu
             println!("{READY}");
             let mut lines = BufReader::new(tokio::io::stdin()).lines();
             lines.next_line().await?.context("the parent has ended")?;
-            let rows = tokio::spawn(async move { DB::add_role(&mut conn, share, size).await }).await??;
+            let rows = tokio::spawn(async move { DB::add_role(&mut conn, share, size, Books::None).await }).await??;
             println!("{rows}");
             lines.next_line().await?;
             Ok(())

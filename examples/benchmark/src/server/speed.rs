@@ -10,7 +10,7 @@ use super::processes::{Child, Worker, race};
 use super::{Server, pool};
 use crate::backfills::{AddEmail, AddRole};
 use crate::engine;
-use crate::handwritten::Share;
+use crate::handwritten::{BOOKS, Books, Share};
 use crate::table::{Table, grouped, median, rate, rounded};
 
 /// How much work it makes of it.
@@ -102,9 +102,22 @@ impl Kind {
     }
 
     /// As many loops as workers, each over its own share of the keys.
-    async fn handwritten<DB: Server>(self, place: &Place<DB>, rows: u64, size: u64, workers: u64) -> Result<Duration> {
+    async fn handwritten<DB: Server>(
+        self,
+        place: &Place<DB>,
+        rows: u64,
+        size: u64,
+        workers: u64,
+        books: Books,
+    ) -> Result<Duration> {
         place.fresh(rows).await?;
         let pool = pool::<DB>(place.work());
+        if books == Books::Kept {
+            let mut conn = pool.acquire().await?;
+            for table in BOOKS.split_inclusive(';') {
+                DB::run(&mut conn, table.to_owned()).await?;
+            }
+        }
         let size = i64::try_from(size)?;
         let mut ready = Vec::new();
         for share in Share::among(workers, rows) {
@@ -117,7 +130,7 @@ impl Kind {
             .map(|(mut conn, share)| {
                 tokio::spawn(async move {
                     match self {
-                        Self::Batches => DB::add_role(&mut conn, share, size).await,
+                        Self::Batches => DB::add_role(&mut conn, share, size, books).await,
                         Self::Elements => DB::add_email(&mut conn, share, size).await,
                     }
                 })
@@ -186,6 +199,8 @@ async fn loops_in_processes<DB: Server>(place: &Place<DB>, rows: u64, size: u64,
 #[derive(Default)]
 struct Rates {
     theirs: Vec<f64>,
+    /// With books.
+    kept: Vec<f64>,
     ours: Vec<f64>,
 }
 
@@ -202,6 +217,12 @@ impl Rates {
         ]
     }
 
+    /// Those of the loops with books, by those of the loops without.
+    fn kept(&self) -> String {
+        let [kept, theirs] = [&self.kept, &self.theirs].map(|rates| median(rates).unwrap_or_default());
+        format!("{:.2}", kept / theirs)
+    }
+
     fn of(&self, single: &[f64]) -> String {
         let [ours, single] = [&self.ours, single].map(|rates| median(rates).unwrap_or_default());
         format!("{:.2}", ours / single)
@@ -212,7 +233,8 @@ pub(super) async fn batches<DB: Server>(place: &Place<DB>, scale: &Scale) -> Res
     let Scale { rows, rounds, .. } = *scale;
     println!(
         "{} rows, {rounds} rounds each, in turn, every round on a fresh copy of the same database; medians. Ours from \
-         enqueueing until the run is settled, with as many slots as there are hand-written loops.\n",
+         enqueueing until the run is settled, with as many slots as there are hand-written loops. With books: how fast the \
+         same loops are when each transaction also inserts a row for its batch and updates one that says how far its loop is.\n",
         grouped(rows)
     );
     let cells: Vec<_> = scale.sizes.iter().flat_map(|&size| scale.workers.iter().map(move |&n| (size, n))).collect();
@@ -226,16 +248,27 @@ pub(super) async fn batches<DB: Server>(place: &Place<DB>, scale: &Scale) -> Res
                 if is_ours {
                     rates.ours.push(rate(rows, Kind::Batches.ours(place, rows, size, workers).await?));
                 } else {
-                    rates.theirs.push(rate(rows, Kind::Batches.handwritten(place, rows, size, workers).await?));
+                    for (books, rates) in [(Books::None, &mut rates.theirs), (Books::Kept, &mut rates.kept)] {
+                        let elapsed = Kind::Batches.handwritten(place, rows, size, workers, books).await?;
+                        rates.push(rate(rows, elapsed));
+                    }
                 }
             }
         }
     }
-    let mut table =
-        Table::new(["batch size", "workers", "hand-written", "DataDrip", "ratio", "each round's", "of one UPDATE"]);
+    let mut table = Table::new([
+        "batch size",
+        "workers",
+        "hand-written",
+        "with books",
+        "DataDrip",
+        "ratio",
+        "each round's",
+        "of one UPDATE",
+    ]);
     for ((size, workers), rates) in cells.iter().zip(&rates) {
         let [theirs, ours, ratio, each] = rates.cells();
-        table.row([&grouped(*size), workers, &theirs, &ours, &ratio, &each, &rates.of(&singles)]);
+        table.row([&grouped(*size), workers, &theirs, &rates.kept(), &ours, &ratio, &each, &rates.of(&singles)]);
     }
     print!("{table}");
     println!(
@@ -260,7 +293,9 @@ pub(super) async fn elements<DB: Server>(place: &Place<DB>, scale: &Scale) -> Re
                 if is_ours {
                     rates.ours.push(rate(rows, Kind::Elements.ours(place, rows, size, workers).await?));
                 } else {
-                    rates.theirs.push(rate(rows, Kind::Elements.handwritten(place, rows, size, workers).await?));
+                    rates
+                        .theirs
+                        .push(rate(rows, Kind::Elements.handwritten(place, rows, size, workers, Books::None).await?));
                 }
             }
         }
