@@ -443,9 +443,9 @@ pub trait Backend: Database + Sealed {
     /// Whether another process is stopping the run now and waits for its batches.
     #[doc(hidden)]
     fn is_called_to_stop(pool: &Pool<Self>, run: RunId) -> bool;
-    /// Wakes the workers of all processes, where the database can: with the commit of the transaction that this is part of.
+    /// Tells the workers of all processes, where the database can: with the commit of the transaction that this is part of.
     #[doc(hidden)]
-    fn notify(conn: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
+    fn notify(conn: &mut Self::Connection, call: Call) -> BoxFuture<'_, sqlx::Result<()>>;
     /// Opens a connection that stands for a worker, where a database can show that one lives; `None` where it cannot.
     #[doc(hidden)]
     fn presence(
@@ -497,6 +497,8 @@ pub trait Presence<DB: Database>: Send {
 pub enum Call {
     /// There may be work.
     Work,
+    /// There may be batches to claim, and nothing else is new: a run that is at work is planned on.
+    Batches,
     /// Somebody asks whether calls are heard.
     Test,
 }

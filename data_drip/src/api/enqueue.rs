@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::api::asked::{Asked, Checked};
-use crate::backend::Backend;
+use crate::backend::{Backend, Call};
 use crate::backfill::BoxFuture;
 use crate::core::{Core, Link, PATIENCE};
 use crate::error::{Error, ErrorKind, FieldError};
@@ -162,7 +162,7 @@ async fn insert<DB: Backend>(conn: &mut DB::Connection, new: &NewRun) -> sqlx::R
         Ok(id) => {
             runs::event::<DB>(conn, id, "enqueued", new.backfiller.as_ref(), None).await?;
             // With the commit of whatever transaction this is.
-            DB::notify(conn).await?;
+            DB::notify(conn, Call::Work).await?;
             Ok(Ok(id))
         }
         Err(other) => {

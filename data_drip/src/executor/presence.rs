@@ -245,9 +245,14 @@ async fn stay_silent<DB: Backend>(pulse: &Pulse<DB>) {
 }
 
 fn hear<DB: Backend>(pulse: &Pulse<DB>, call: Call) {
-    if call == Call::Work {
-        pulse.pace.called();
-        pulse.core.signals.stir();
+    match call {
+        Call::Work => {
+            pulse.pace.called();
+            pulse.core.signals.stir();
+        }
+        // Nobody else: with many runs at work planners would wake each other all the time.
+        Call::Batches => pulse.core.signals.work.notify_waiters(),
+        Call::Test => {}
     }
 }
 

@@ -37,7 +37,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction, TypeInfo, ValueRef};
 
 use self::session::MySqlSession;
-use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Presence, Sealed, Statement};
+use crate::backend::{Backend, Call, Described, Explanation, KeyForm, KeySpec, Presence, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -310,7 +310,7 @@ impl Backend for MySql {
         false
     }
 
-    fn notify(_: &mut MySqlConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+    fn notify(_: &mut MySqlConnection, _: Call) -> BoxFuture<'_, sqlx::Result<()>> {
         // There is no way to.
         Box::pin(std::future::ready(Ok(())))
     }

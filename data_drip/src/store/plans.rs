@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::backend::{Backend, KeySpec, Statement};
+use crate::backend::{Backend, Call, KeySpec, Statement};
 use crate::key::{Key, KeyRange};
 use crate::run::{BatchId, RunId, Total};
 use crate::status::RunStatus;
@@ -205,7 +205,7 @@ pub(crate) async fn advance<DB: Backend>(
         }
     }
     if step.call {
-        DB::notify(&mut tx).await?;
+        DB::notify(&mut tx, Call::Batches).await?;
     }
     tx.commit().await?;
     Ok(Some(ids))

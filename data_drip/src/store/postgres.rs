@@ -33,7 +33,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction, TypeInfo, ValueRef};
 
 use self::session::PostgresSession;
-use crate::backend::{Backend, Described, Explanation, KeyForm, KeySpec, Presence, Reads, Sealed, Statement};
+use crate::backend::{Backend, Call, Described, Explanation, KeyForm, KeySpec, Presence, Reads, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -330,8 +330,8 @@ impl Backend for Postgres {
         false
     }
 
-    fn notify(conn: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<()>> {
-        Box::pin(presence::call(conn, presence::WORK))
+    fn notify(conn: &mut PgConnection, what: Call) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(presence::call(conn, what))
     }
 
     fn presence(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sea_query::Value;
 
-use crate::backend::{Backend, Statement};
+use crate::backend::{Backend, Call, Statement};
 use crate::options::Values;
 use crate::run::{Backfiller, BatchId, Counts, Run, RunId, Total};
 use crate::status::RunStatus;
@@ -344,7 +344,7 @@ async fn try_change<DB: Backend>(
         if request != Request::Delete {
             let detail = request.detail(batches.len());
             event::<DB>(&mut tx, id, request.action(), by, detail.as_deref()).await?;
-            DB::notify(&mut tx).await?;
+            DB::notify(&mut tx, Call::Work).await?;
         }
         tx.commit().await?;
     } else {
@@ -512,7 +512,7 @@ pub(crate) async fn enqueue<DB: Backend>(conn: &mut DB::Connection, id: RunId) -
     let mut tx = DB::begin(conn).await?;
     let enqueued = DB::execute(&mut tx, Statement::of(DB::SQL.enqueue_run).bind(id.0)).await? == 1;
     if enqueued {
-        DB::notify(&mut tx).await?;
+        DB::notify(&mut tx, Call::Work).await?;
     }
     tx.commit().await?;
     Ok(enqueued)

@@ -30,7 +30,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnecti
 use sqlx::{AssertSqlSafe, Connection, IntoArguments, Pool, Row, Transaction};
 
 use self::session::SqliteSession;
-use crate::backend::{Backend, Described, Explanation, KeySpec, Presence, Sealed, Statement};
+use crate::backend::{Backend, Call, Described, Explanation, KeySpec, Presence, Sealed, Statement};
 use crate::backfill::BoxFuture;
 use crate::error::Error;
 use crate::key::{Key, KeyPart};
@@ -264,7 +264,7 @@ impl Backend for Sqlite {
         stop_call::is_called(pool, run)
     }
 
-    fn notify(_: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+    fn notify(_: &mut SqliteConnection, _: Call) -> BoxFuture<'_, sqlx::Result<()>> {
         // Others look at the file.
         Box::pin(std::future::ready(Ok(())))
     }

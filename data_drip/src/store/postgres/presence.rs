@@ -14,7 +14,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use crate::backend::{Backend, Call, Presence, Proof, Statement};
 use crate::backfill::BoxFuture;
 
-pub(super) const WORK: &str = "work";
+const WORK: &str = "work";
+const BATCHES: &str = "batches";
 const TEST: &str = "test";
 
 /// The tables' own number tells them apart from those of another schema of the same database.
@@ -27,9 +28,14 @@ const ANSWER: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Calls all workers, with the commit of the transaction that is open.
-pub(super) async fn call(conn: &mut PgConnection, what: &'static str) -> sqlx::Result<()> {
+pub(super) async fn call(conn: &mut PgConnection, what: Call) -> sqlx::Result<()> {
+    let word = match what {
+        Call::Work => WORK,
+        Call::Batches => BATCHES,
+        Call::Test => TEST,
+    };
     // One row, of no content.
-    Postgres::fetch(conn, Statement::of(CALL).bind(what)).await.map(drop)
+    Postgres::fetch(conn, Statement::of(CALL).bind(word)).await.map(drop)
 }
 
 pub(super) async fn open(options: Arc<PgConnectOptions>) -> sqlx::Result<Option<Box<dyn Presence<Postgres>>>> {
@@ -71,8 +77,12 @@ impl Listening {
 
     async fn hear(&mut self) -> sqlx::Result<Call> {
         match self.listener.try_recv().await? {
-            Some(call) if call.payload() == TEST => Ok(Call::Test),
-            Some(_) => Ok(Call::Work),
+            Some(call) => Ok(match call.payload() {
+                TEST => Call::Test,
+                BATCHES => Call::Batches,
+                // Or a word of another version, which may be about anything.
+                _ => Call::Work,
+            }),
             None => {
                 Err(std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the connection that listens is lost")
                     .into())
@@ -84,7 +94,7 @@ impl Listening {
         if !self.proven && !self.begin(other).await? {
             return Ok(Proof::Void);
         }
-        call(other, TEST).await?;
+        call(other, Call::Test).await?;
         let Ok(heard) = tokio::time::timeout(ANSWER, self.hear()).await else { return Ok(Proof::Void) };
         let heard = heard?;
         if !self.proven {
